@@ -1,0 +1,198 @@
+import datetime
+
+from emotion2vec.v1 import audio_pb2 as _audio_pb2
+from emotion2vec.v1 import models_pb2 as _models_pb2
+from emotion2vec.v1 import recognition_pb2 as _recognition_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class VoiceActivityDetection(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    VOICE_ACTIVITY_DETECTION_UNSPECIFIED: _ClassVar[VoiceActivityDetection]
+    VOICE_ACTIVITY_DETECTION_DISABLED: _ClassVar[VoiceActivityDetection]
+    VOICE_ACTIVITY_DETECTION_ENABLED: _ClassVar[VoiceActivityDetection]
+
+class SpeechEventType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SPEECH_EVENT_TYPE_UNSPECIFIED: _ClassVar[SpeechEventType]
+    SPEECH_EVENT_TYPE_START: _ClassVar[SpeechEventType]
+    SPEECH_EVENT_TYPE_END: _ClassVar[SpeechEventType]
+VOICE_ACTIVITY_DETECTION_UNSPECIFIED: VoiceActivityDetection
+VOICE_ACTIVITY_DETECTION_DISABLED: VoiceActivityDetection
+VOICE_ACTIVITY_DETECTION_ENABLED: VoiceActivityDetection
+SPEECH_EVENT_TYPE_UNSPECIFIED: SpeechEventType
+SPEECH_EVENT_TYPE_START: SpeechEventType
+SPEECH_EVENT_TYPE_END: SpeechEventType
+
+class RecognizeRequest(_message.Message):
+    __slots__ = ("request_id", "config", "audio_config", "audio")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_CONFIG_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    config: _recognition_pb2.RecognitionConfig
+    audio_config: _audio_pb2.AudioConfig
+    audio: bytes
+    def __init__(self, request_id: _Optional[str] = ..., config: _Optional[_Union[_recognition_pb2.RecognitionConfig, _Mapping]] = ..., audio_config: _Optional[_Union[_audio_pb2.AudioConfig, _Mapping]] = ..., audio: _Optional[bytes] = ...) -> None: ...
+
+class RecognizeResponse(_message.Message):
+    __slots__ = ("request_id", "result", "frames", "embedding", "frame_embeddings", "segments", "processed_audio", "warnings", "metadata")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDING_FIELD_NUMBER: _ClassVar[int]
+    FRAME_EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
+    SEGMENTS_FIELD_NUMBER: _ClassVar[int]
+    PROCESSED_AUDIO_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    result: _recognition_pb2.EmotionResult
+    frames: _recognition_pb2.FrameScores
+    embedding: _recognition_pb2.Embedding
+    frame_embeddings: _recognition_pb2.Embedding
+    segments: _containers.RepeatedCompositeFieldContainer[_recognition_pb2.Segment]
+    processed_audio: bytes
+    warnings: _containers.RepeatedCompositeFieldContainer[_recognition_pb2.Warning]
+    metadata: _recognition_pb2.ResponseMetadata
+    def __init__(self, request_id: _Optional[str] = ..., result: _Optional[_Union[_recognition_pb2.EmotionResult, _Mapping]] = ..., frames: _Optional[_Union[_recognition_pb2.FrameScores, _Mapping]] = ..., embedding: _Optional[_Union[_recognition_pb2.Embedding, _Mapping]] = ..., frame_embeddings: _Optional[_Union[_recognition_pb2.Embedding, _Mapping]] = ..., segments: _Optional[_Iterable[_Union[_recognition_pb2.Segment, _Mapping]]] = ..., processed_audio: _Optional[bytes] = ..., warnings: _Optional[_Iterable[_Union[_recognition_pb2.Warning, _Mapping]]] = ..., metadata: _Optional[_Union[_recognition_pb2.ResponseMetadata, _Mapping]] = ...) -> None: ...
+
+class StreamRecognizeRequest(_message.Message):
+    __slots__ = ("config", "audio", "end_utterance")
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_FIELD_NUMBER: _ClassVar[int]
+    END_UTTERANCE_FIELD_NUMBER: _ClassVar[int]
+    config: StreamConfig
+    audio: bytes
+    end_utterance: EndUtterance
+    def __init__(self, config: _Optional[_Union[StreamConfig, _Mapping]] = ..., audio: _Optional[bytes] = ..., end_utterance: _Optional[_Union[EndUtterance, _Mapping]] = ...) -> None: ...
+
+class EndUtterance(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class StreamConfig(_message.Message):
+    __slots__ = ("request_id", "config", "audio_config", "window", "hop", "lookahead", "interim_results", "voice_activity_detection")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_CONFIG_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    HOP_FIELD_NUMBER: _ClassVar[int]
+    LOOKAHEAD_FIELD_NUMBER: _ClassVar[int]
+    INTERIM_RESULTS_FIELD_NUMBER: _ClassVar[int]
+    VOICE_ACTIVITY_DETECTION_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    config: _recognition_pb2.RecognitionConfig
+    audio_config: _audio_pb2.AudioConfig
+    window: _duration_pb2.Duration
+    hop: _duration_pb2.Duration
+    lookahead: _duration_pb2.Duration
+    interim_results: bool
+    voice_activity_detection: VoiceActivityDetection
+    def __init__(self, request_id: _Optional[str] = ..., config: _Optional[_Union[_recognition_pb2.RecognitionConfig, _Mapping]] = ..., audio_config: _Optional[_Union[_audio_pb2.AudioConfig, _Mapping]] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., hop: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lookahead: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., interim_results: _Optional[bool] = ..., voice_activity_detection: _Optional[_Union[VoiceActivityDetection, str]] = ...) -> None: ...
+
+class StreamRecognizeResponse(_message.Message):
+    __slots__ = ("sequence", "utterance_index", "started", "frames", "interim", "final", "speech", "warning")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    UTTERANCE_INDEX_FIELD_NUMBER: _ClassVar[int]
+    STARTED_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_FIELD_NUMBER: _ClassVar[int]
+    INTERIM_FIELD_NUMBER: _ClassVar[int]
+    FINAL_FIELD_NUMBER: _ClassVar[int]
+    SPEECH_FIELD_NUMBER: _ClassVar[int]
+    WARNING_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    utterance_index: int
+    started: StreamStarted
+    frames: _recognition_pb2.FrameScores
+    interim: InterimResult
+    final: FinalResult
+    speech: SpeechEvent
+    warning: _recognition_pb2.Warning
+    def __init__(self, sequence: _Optional[int] = ..., utterance_index: _Optional[int] = ..., started: _Optional[_Union[StreamStarted, _Mapping]] = ..., frames: _Optional[_Union[_recognition_pb2.FrameScores, _Mapping]] = ..., interim: _Optional[_Union[InterimResult, _Mapping]] = ..., final: _Optional[_Union[FinalResult, _Mapping]] = ..., speech: _Optional[_Union[SpeechEvent, _Mapping]] = ..., warning: _Optional[_Union[_recognition_pb2.Warning, _Mapping]] = ...) -> None: ...
+
+class StreamStarted(_message.Message):
+    __slots__ = ("request_id", "model", "model_version", "window", "hop", "lookahead", "frame_hop")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    HOP_FIELD_NUMBER: _ClassVar[int]
+    LOOKAHEAD_FIELD_NUMBER: _ClassVar[int]
+    FRAME_HOP_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    model: str
+    model_version: str
+    window: _duration_pb2.Duration
+    hop: _duration_pb2.Duration
+    lookahead: _duration_pb2.Duration
+    frame_hop: _duration_pb2.Duration
+    def __init__(self, request_id: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., hop: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lookahead: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., frame_hop: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class InterimResult(_message.Message):
+    __slots__ = ("result", "start_offset", "end_offset")
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    START_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    END_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    result: _recognition_pb2.EmotionResult
+    start_offset: _duration_pb2.Duration
+    end_offset: _duration_pb2.Duration
+    def __init__(self, result: _Optional[_Union[_recognition_pb2.EmotionResult, _Mapping]] = ..., start_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., end_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class FinalResult(_message.Message):
+    __slots__ = ("result", "start_offset", "end_offset", "segments", "embedding", "frame_embeddings", "warnings", "metadata")
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    START_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    END_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    SEGMENTS_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDING_FIELD_NUMBER: _ClassVar[int]
+    FRAME_EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
+    result: _recognition_pb2.EmotionResult
+    start_offset: _duration_pb2.Duration
+    end_offset: _duration_pb2.Duration
+    segments: _containers.RepeatedCompositeFieldContainer[_recognition_pb2.Segment]
+    embedding: _recognition_pb2.Embedding
+    frame_embeddings: _recognition_pb2.Embedding
+    warnings: _containers.RepeatedCompositeFieldContainer[_recognition_pb2.Warning]
+    metadata: _recognition_pb2.ResponseMetadata
+    def __init__(self, result: _Optional[_Union[_recognition_pb2.EmotionResult, _Mapping]] = ..., start_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., end_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., segments: _Optional[_Iterable[_Union[_recognition_pb2.Segment, _Mapping]]] = ..., embedding: _Optional[_Union[_recognition_pb2.Embedding, _Mapping]] = ..., frame_embeddings: _Optional[_Union[_recognition_pb2.Embedding, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[_recognition_pb2.Warning, _Mapping]]] = ..., metadata: _Optional[_Union[_recognition_pb2.ResponseMetadata, _Mapping]] = ...) -> None: ...
+
+class SpeechEvent(_message.Message):
+    __slots__ = ("type", "offset")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    type: SpeechEventType
+    offset: _duration_pb2.Duration
+    def __init__(self, type: _Optional[_Union[SpeechEventType, str]] = ..., offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class ListModelsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListModelsResponse(_message.Message):
+    __slots__ = ("models",)
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    models: _containers.RepeatedCompositeFieldContainer[_models_pb2.Model]
+    def __init__(self, models: _Optional[_Iterable[_Union[_models_pb2.Model, _Mapping]]] = ...) -> None: ...
+
+class GetModelRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class GetModelResponse(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: _models_pb2.Model
+    def __init__(self, model: _Optional[_Union[_models_pb2.Model, _Mapping]] = ...) -> None: ...

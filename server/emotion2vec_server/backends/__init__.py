@@ -1,0 +1,1 @@
+"""Runtimes that execute a model. One Protocol (`base`), one file a runtime."""

@@ -1,0 +1,202 @@
+"""The model bundle on disk: a directory with `manifest.json` and the artefacts it names.
+
+`emotion2vec-export` writes it, the server reads it. A bundle is never trusted: names may not leave
+its directory, and every file must have the size and the SHA-256 that the manifest states.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from emotion2vec_server.errors import BundleError
+
+FORMAT_VERSION: Literal[1] = 1
+MANIFEST = "manifest.json"
+
+Precision = Literal["fp32", "int8", "fp16"]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", max_length=255)]
+ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Label(_Strict):
+    """One class. `name` is English and lower case, `native_name` in the authors' language."""
+
+    name: str = Field(min_length=1)
+    native_name: str = ""
+
+
+class FileEntry(_Strict):
+    """One file of the bundle, beside the manifest."""
+
+    file: FileName
+    sha256: Sha256
+    size: int = Field(ge=0)
+
+
+class TensorSpec(_Strict):
+    """One input or output of a graph; a name in `shape` is a dynamic axis."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+class ParityRow(_Strict):
+    """One comparison with PyTorch. Differences are the largest absolute ones over all values.
+
+    `probability_difference` is None where the model has no classifier.
+    """
+
+    case: str
+    seconds: float
+    probability_difference: float | None
+    embedding_cosine: float
+    frame_embedding_difference: float
+
+
+class Parity(_Strict):
+    """What the export measured against `reference` before it wrote the artefact."""
+
+    reference: str
+    bound: float
+    rows: tuple[ParityRow, ...]
+
+    @property
+    def passed(self) -> bool:
+        return all((row.probability_difference or 0.0) <= self.bound for row in self.rows)
+
+
+class Profile(_Strict):
+    """One TensorRT optimisation profile: (batch, samples) at its minimum, optimum and maximum."""
+
+    minimum: tuple[int, int]
+    optimum: tuple[int, int]
+    maximum: tuple[int, int]
+
+
+class Engine(_Strict):
+    """What a serialised TensorRT engine was built with, and so needs to run."""
+
+    library: Literal["tensorrt", "tensorrt_rtx"]
+    version: str
+    compute_capability: str
+    profiles: tuple[Profile, ...] = Field(min_length=1)
+    onnx_sha256: Sha256
+
+
+class Artifact(FileEntry):
+    """One runnable form of the model."""
+
+    kind: Literal["onnx", "tensorrt"]
+    precision: Precision
+    external_data: tuple[FileEntry, ...] = ()
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    parity: Parity
+    engine: Engine | None = None
+
+    @property
+    def files(self) -> tuple[FileEntry, ...]:
+        return (self, *self.external_data)
+
+
+class Manifest(_Strict):
+    """All that is known of a model. Sample counts are at `sample_rate`."""
+
+    format_version: Literal[1] = FORMAT_VERSION
+    name: ModelName
+    source: str
+    source_revision: str
+    demo: bool = False
+    labels: tuple[Label, ...]
+    """In class order; empty for a model without a classifier, which gives embeddings only."""
+    sample_rate: Literal[16000] = 16000
+    frame_hop: int = Field(gt=0)
+    frame_field: int = Field(gt=0)
+    embedding_size: int = Field(gt=0)
+    normalize: bool
+    opset: int
+    exporter: dict[str, str]
+    artifacts: tuple[Artifact, ...] = Field(min_length=1)
+
+    @property
+    def version(self) -> str:
+        """Short hash that changes whenever a weight or a graph does."""
+        joined = "".join(entry.sha256 for artifact in self.artifacts for entry in artifact.files)
+        return hashlib.sha256(joined.encode()).hexdigest()[:12]
+
+    def frame_count(self, samples: int) -> int:
+        """Frames of a waveform of `samples` samples: floor((n - field) / hop) + 1, never negative."""
+        return max(0, (samples - self.frame_field) // self.frame_hop + 1)
+
+
+class Bundle:
+    """A verified bundle directory."""
+
+    def __init__(self, directory: Path, manifest: Manifest) -> None:
+        self.directory = directory
+        self.manifest = manifest
+
+    def path(self, artifact: Artifact) -> Path:
+        return self.directory / artifact.file
+
+
+def load_bundle(directory: Path) -> Bundle:
+    """Reads and verifies the bundle in `directory`.
+
+    Raises:
+        BundleError: the directory, the manifest or an artefact is missing, malformed, of another
+            format version, or differs from the manifest's size or hash.
+    """
+    path = directory / MANIFEST
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(
+            f"{directory} is no model bundle: can't read {MANIFEST} ({error}); "
+            "make one with emotion2vec-export"
+        ) from error
+    try:
+        manifest = Manifest.model_validate_json(text)
+    except ValidationError as error:
+        raise BundleError(f"{path}: {_summary(error)}; export the model again") from error
+    for artifact in manifest.artifacts:
+        for entry in artifact.files:
+            _verify(directory, entry)
+    return Bundle(directory, manifest)
+
+
+def describe_file(path: Path) -> FileEntry:
+    """The manifest entry of an existing file."""
+    return FileEntry(file=path.name, sha256=_digest(path), size=path.stat().st_size)
+
+
+def _verify(directory: Path, entry: FileEntry) -> None:
+    path = directory / entry.file
+    if path.is_symlink() and path.resolve().parent != directory.resolve():
+        raise BundleError(f"{path} is a link out of its bundle; copy the file into it")
+    if not path.is_file():
+        raise BundleError(f"{path} is missing; copy the whole bundle, or export the model again")
+    if path.stat().st_size != entry.size or _digest(path) != entry.sha256:
+        raise BundleError(f"{path} differs from its manifest; export the model again")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _summary(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "manifest"
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{where}: {first['msg']}{more}"
