@@ -135,7 +135,7 @@ class Manifest(_Strict):
         return hashlib.sha256(joined.encode()).hexdigest()[:12]
 
     def frame_count(self, samples: int) -> int:
-        """Frames of a waveform of `samples` samples: floor((n - field) / hop) + 1, never negative."""
+        """Frames of `samples` samples: floor((n - field) / hop) + 1, never negative."""
         return max(0, (samples - self.frame_field) // self.frame_hop + 1)
 
 

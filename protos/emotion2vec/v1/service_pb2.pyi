@@ -148,13 +148,14 @@ class InterimResult(_message.Message):
     def __init__(self, result: _Optional[_Union[_recognition_pb2.EmotionResult, _Mapping]] = ..., start_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., end_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class FinalResult(_message.Message):
-    __slots__ = ("result", "start_offset", "end_offset", "segments", "embedding", "frame_embeddings", "warnings", "metadata")
+    __slots__ = ("result", "start_offset", "end_offset", "segments", "embedding", "frame_embeddings", "processed_audio", "warnings", "metadata")
     RESULT_FIELD_NUMBER: _ClassVar[int]
     START_OFFSET_FIELD_NUMBER: _ClassVar[int]
     END_OFFSET_FIELD_NUMBER: _ClassVar[int]
     SEGMENTS_FIELD_NUMBER: _ClassVar[int]
     EMBEDDING_FIELD_NUMBER: _ClassVar[int]
     FRAME_EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
+    PROCESSED_AUDIO_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
     result: _recognition_pb2.EmotionResult
@@ -163,9 +164,10 @@ class FinalResult(_message.Message):
     segments: _containers.RepeatedCompositeFieldContainer[_recognition_pb2.Segment]
     embedding: _recognition_pb2.Embedding
     frame_embeddings: _recognition_pb2.Embedding
+    processed_audio: bytes
     warnings: _containers.RepeatedCompositeFieldContainer[_recognition_pb2.Warning]
     metadata: _recognition_pb2.ResponseMetadata
-    def __init__(self, result: _Optional[_Union[_recognition_pb2.EmotionResult, _Mapping]] = ..., start_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., end_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., segments: _Optional[_Iterable[_Union[_recognition_pb2.Segment, _Mapping]]] = ..., embedding: _Optional[_Union[_recognition_pb2.Embedding, _Mapping]] = ..., frame_embeddings: _Optional[_Union[_recognition_pb2.Embedding, _Mapping]] = ..., warnings: _Optional[_Iterable[_Union[_recognition_pb2.Warning, _Mapping]]] = ..., metadata: _Optional[_Union[_recognition_pb2.ResponseMetadata, _Mapping]] = ...) -> None: ...
+    def __init__(self, result: _Optional[_Union[_recognition_pb2.EmotionResult, _Mapping]] = ..., start_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., end_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., segments: _Optional[_Iterable[_Union[_recognition_pb2.Segment, _Mapping]]] = ..., embedding: _Optional[_Union[_recognition_pb2.Embedding, _Mapping]] = ..., frame_embeddings: _Optional[_Union[_recognition_pb2.Embedding, _Mapping]] = ..., processed_audio: _Optional[bytes] = ..., warnings: _Optional[_Iterable[_Union[_recognition_pb2.Warning, _Mapping]]] = ..., metadata: _Optional[_Union[_recognition_pb2.ResponseMetadata, _Mapping]] = ...) -> None: ...
 
 class SpeechEvent(_message.Message):
     __slots__ = ("type", "offset")

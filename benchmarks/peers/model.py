@@ -1,0 +1,37 @@
+"""The part that all peers share: raw PCM -> padded batch -> ONNX Runtime -> probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+MAX_BATCH = 64
+"""As our server's own --max-batch-size."""
+
+
+class Model:
+    """One graph in one session, with the outputs and the options that our server uses."""
+
+    def __init__(self, path: str, threads: int) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        # Threads that spin between batches take the cores from the serving process.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        providers = ["CPUExecutionProvider"]
+        self._session = ort.InferenceSession(path, options, providers=providers)
+
+    def __call__(self, clips: Sequence[bytes | memoryview | NDArray[np.int16]]) -> NDArray[np.float32]:
+        """LINEAR16 clips at 16 kHz -> [B, C]."""
+        pcm = [np.frombuffer(clip, dtype="<i2") for clip in clips]
+        lengths = np.array([len(clip) for clip in pcm], dtype=np.int64)
+        waveforms = np.zeros((len(pcm), lengths.max()), dtype=np.float32)
+        for row, clip in zip(waveforms, pcm, strict=True):
+            np.multiply(clip, np.float32(1 / 32768), out=row[: len(clip)])
+        feeds = {"waveform": waveforms, "lengths": lengths}
+        logits, *_ = self._session.run(["logits", "embedding", "frame_logits", "frame_lengths"], feeds)
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities: NDArray[np.float32] = exponentials / exponentials.sum(axis=1, keepdims=True)
+        return probabilities

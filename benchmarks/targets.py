@@ -1,0 +1,202 @@
+"""How a server is called: one class a protocol, requests made beforehand, replies read cheaply.
+
+`client` is our whole client as a user has it. The others are what is compared: bytes out, scores
+in, as little in between as each protocol allows, so that a comparison is one of servers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import grpc
+import numpy as np
+from emotion2vec.v1 import audio_pb2, service_pb2
+from emotion2vec_client import NO_RETRY, AsyncClient, RecognitionError
+from numpy.typing import NDArray
+
+from benchmarks.peers.naive import METHOD as NAIVE_METHOD
+from benchmarks.speech import SAMPLE_RATE, Int16
+
+RECOGNIZE = "/emotion2vec.v1.EmotionRecognitionService/Recognize"
+MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
+HTTP_PATH = {"mosec": "/inference", "litserve": "/predict"}
+_UNLIMITED = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))
+
+
+class Answer(NamedTuple):
+    """What came back; the figures are 0 where a server does not tell them."""
+
+    scores: NDArray[np.float32]
+    """[C] probabilities."""
+    batch_size: int = 0
+    queue_seconds: float = 0.0
+    inference_seconds: float = 0.0
+
+
+class CallError(Exception):
+    """A call failed. The message is its kind: a gRPC status, an HTTP status, "timeout"."""
+
+
+class Target(Protocol):
+    """A server, with requests ready to be sent."""
+
+    async def call(self, clip: int) -> Answer:
+        """Sends clip number `clip`.
+
+        Raises:
+            CallError: the server refused it or could not be reached.
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+class ClientTarget:
+    """Our server through our client."""
+
+    def __init__(self, address: str, clips: Sequence[Int16]) -> None:
+        self._clips = [clip.tobytes() for clip in clips]
+        self._client = AsyncClient(address, retry=NO_RETRY, timeout=600)
+
+    async def call(self, clip: int) -> Answer:
+        try:
+            result = await self._client.recognize(
+                self._clips[clip], encoding="linear16", sample_rate=SAMPLE_RATE
+            )
+        except RecognitionError as error:
+            raise CallError(type(error).__name__) from error
+        emotion, metadata = result.emotion, result.metadata
+        scores = [score.probability for score in emotion.scores] if emotion else []
+        return Answer(
+            np.array(scores, dtype=np.float32),
+            metadata.batch_size,
+            metadata.queue_duration,
+            metadata.inference_duration,
+        )
+
+    async def close(self) -> None:
+        await self._client.close()
+
+
+class GrpcTarget:
+    """One gRPC method, raw bytes out, `read` in."""
+
+    def __init__(
+        self, address: str, method: str, requests: Sequence[bytes], read: Callable[[bytes], Answer]
+    ) -> None:
+        self._requests = requests
+        self._channel = grpc.aio.insecure_channel(address, options=_UNLIMITED)
+        self._method = self._channel.unary_unary(method, response_deserializer=read)
+
+    async def call(self, clip: int) -> Answer:
+        try:
+            answer: Answer = await self._method(self._requests[clip])
+        except grpc.RpcError as error:
+            raise CallError(error.code().name) from error
+        return answer
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+
+class HttpTarget:
+    """POST over kept-alive HTTP/1.1 connections, float32 scores in."""
+
+    def __init__(self, address: str, path: str, bodies: Sequence[bytes]) -> None:
+        self._host, _, port = address.partition(":")
+        self._port = int(port)
+        self._requests = [
+            f"POST {path} HTTP/1.1\r\nHost: {address}\r\n"
+            f"Content-Type: application/octet-stream\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            + body
+            for body in bodies
+        ]
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def call(self, clip: int) -> Answer:
+        try:
+            connection = self._idle.pop() if self._idle else await self._connect()
+            return await self._exchange(connection, self._requests[clip])
+        except (OSError, asyncio.IncompleteReadError) as error:
+            raise CallError(type(error).__name__) from error
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(self._host, self._port)
+
+    async def _exchange(
+        self, connection: tuple[asyncio.StreamReader, asyncio.StreamWriter], request: bytes
+    ) -> Answer:
+        reader, writer = connection
+        writer.write(request)
+        status, *lines = (await reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
+        length = next(int(line[15:]) for line in lines if line.startswith(b"content-length:"))
+        body = await reader.readexactly(length)
+        self._idle.append(connection)
+        code = status.split()[1].decode()
+        if code != "200":
+            raise CallError(f"HTTP {code}")
+        return _raw_scores(body)
+
+    async def close(self) -> None:
+        for _, writer in self._idle:
+            writer.close()
+
+
+def open_target(kind: str, address: str, clips: Sequence[Int16]) -> Target:
+    """The target of that kind; needs a running event loop."""
+    if kind == "client":
+        return ClientTarget(address, clips)
+    pcm = [clip.tobytes() for clip in clips]
+    if kind in HTTP_PATH:
+        return HttpTarget(address, HTTP_PATH[kind], pcm)
+    if kind == "naive":
+        return GrpcTarget(address, NAIVE_METHOD, pcm, _raw_scores)
+    if kind == "recognize":
+        return GrpcTarget(address, RECOGNIZE, [_recognize(clip) for clip in pcm], _read_response)
+    if kind == "triton":
+        return _triton(address, pcm)
+    raise ValueError(f"no target is called {kind}")
+
+
+def _raw_scores(data: bytes) -> Answer:
+    return Answer(np.frombuffer(data, dtype=np.float32))
+
+
+def _recognize(pcm: bytes) -> bytes:
+    config = audio_pb2.AudioConfig(
+        encoding=audio_pb2.AUDIO_ENCODING_LINEAR16, sample_rate_hertz=SAMPLE_RATE
+    )
+    return service_pb2.RecognizeRequest(audio_config=config, audio=pcm).SerializeToString()
+
+
+def _read_response(data: bytes) -> Answer:
+    response = service_pb2.RecognizeResponse.FromString(data)
+    scores = [score.probability for score in response.result.scores]
+    metadata = response.metadata
+    return Answer(
+        np.array(scores, dtype=np.float32),
+        metadata.batch_size,
+        metadata.queue_duration.ToNanoseconds() / 1e9,
+        metadata.inference_duration.ToNanoseconds() / 1e9,
+    )
+
+
+def _triton(address: str, pcm: Sequence[bytes]) -> GrpcTarget:
+    # Compiled here and now (grpcio-tools), which spares us Triton's own client.
+    messages = grpc.protos(str(Path("benchmarks", "peers", "kserve.proto")))
+    request = messages.ModelInferRequest
+
+    def write(clip: bytes) -> bytes:
+        tensor = request.InferInputTensor(name="pcm", datatype="INT16", shape=[1, len(clip) // 2])
+        data: bytes = request(
+            model_name="recognizer", inputs=[tensor], raw_input_contents=[clip]
+        ).SerializeToString()
+        return data
+
+    def read(data: bytes) -> Answer:
+        return _raw_scores(messages.ModelInferResponse.FromString(data).raw_output_contents[0])
+
+    return GrpcTarget(address, MODEL_INFER, [write(clip) for clip in pcm], read)

@@ -1,0 +1,82 @@
+"""Client of emotion2vec-server: speech emotion recognition over gRPC.
+
+from emotion2vec_client import Client
+
+with Client("127.0.0.1:50051") as client:
+    print(client.recognize("speech.wav").emotion)
+"""
+
+from emotion2vec_client.aio import AsyncClient
+from emotion2vec_client.client import Client
+from emotion2vec_client.errors import (
+    DeadlineExceededError,
+    InvalidAudioError,
+    InvalidRequestError,
+    NotFoundError,
+    OverloadedError,
+    RecognitionError,
+    TooLargeError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from emotion2vec_client.events import (
+    END_UTTERANCE,
+    SpeechEdge,
+    StreamEvent,
+    StreamFinal,
+    StreamFrames,
+    StreamInterim,
+    StreamSpeech,
+    StreamStarted,
+    StreamWarning,
+)
+from emotion2vec_client.results import (
+    Emotion,
+    EmotionScore,
+    Frames,
+    Health,
+    Label,
+    Metadata,
+    Model,
+    Recognition,
+    RecognitionWarning,
+    Segment,
+    WarningCode,
+)
+from emotion2vec_client.retry import NO_RETRY, RetryPolicy
+
+__all__ = [
+    "END_UTTERANCE",
+    "NO_RETRY",
+    "AsyncClient",
+    "Client",
+    "DeadlineExceededError",
+    "Emotion",
+    "EmotionScore",
+    "Frames",
+    "Health",
+    "InvalidAudioError",
+    "InvalidRequestError",
+    "Label",
+    "Metadata",
+    "Model",
+    "NotFoundError",
+    "OverloadedError",
+    "Recognition",
+    "RecognitionError",
+    "RecognitionWarning",
+    "RetryPolicy",
+    "Segment",
+    "SpeechEdge",
+    "StreamEvent",
+    "StreamFinal",
+    "StreamFrames",
+    "StreamInterim",
+    "StreamSpeech",
+    "StreamStarted",
+    "StreamWarning",
+    "TooLargeError",
+    "UnauthenticatedError",
+    "UnavailableError",
+    "WarningCode",
+]

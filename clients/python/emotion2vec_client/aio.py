@@ -1,0 +1,241 @@
+"""The client for asyncio: `Client` again, with `await` where it waits.
+
+`timeout` is an argument here too (ruff: ASYNC109), because it is the gRPC deadline that the server
+is told, and because both clients shall have the same surface.
+"""
+# ruff: noqa: ASYNC109
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import grpc
+from emotion2vec.v1.service_pb2 import GetModelRequest, ListModelsRequest
+from emotion2vec.v1.service_pb2_grpc import EmotionRecognitionServiceStub
+
+from emotion2vec_client import responses
+from emotion2vec_client.audio import AudioSource, Encoding, RawEncoding, RawFormat, load
+from emotion2vec_client.connection import (
+    DEFAULT_SERVER,
+    DEFAULT_TIMEOUT,
+    Connection,
+    PathLike,
+    deadline_of,
+)
+from emotion2vec_client.ending import Ending
+from emotion2vec_client.errors import RecognitionError
+from emotion2vec_client.events import StreamEvent
+from emotion2vec_client.health import HEALTH_METHOD, read_health, write_health_request
+from emotion2vec_client.requests import Chunk, recognize_request, stream_config
+from emotion2vec_client.results import Health, Model, Recognition
+from emotion2vec_client.retry import RetryPolicy
+from emotion2vec_client.status import translate
+from emotion2vec_client.upload import Upload
+
+if TYPE_CHECKING:
+    from emotion2vec.v1.service_pb2_grpc import EmotionRecognitionServiceAsyncStub
+
+Request = TypeVar("Request")
+Reply = TypeVar("Reply")
+
+
+class AsyncClient:
+    """`Client` for asyncio: same arguments, results and errors.
+
+    It may be made outside of a running loop; it belongs to the loop of its first call.
+    """
+
+    def __init__(
+        self,
+        server: str = DEFAULT_SERVER,
+        *,
+        secure: bool = False,
+        root_certificates: PathLike | None = None,
+        client_certificate: PathLike | None = None,
+        client_key: PathLike | None = None,
+        token: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        self._connection = Connection(
+            server=server,
+            secure=secure,
+            root_certificates=root_certificates,
+            client_certificate=client_certificate,
+            client_key=client_key,
+            token=token,
+            timeout=timeout,
+            retry=RetryPolicy() if retry is None else retry,
+        )
+        self._credentials = self._connection.credentials()
+        self._opened: grpc.aio.Channel | None = None
+
+    async def recognize(
+        self,
+        audio: AudioSource,
+        *,
+        frames: bool = False,
+        embedding: bool = False,
+        frame_embeddings: bool = False,
+        processed_audio: bool = False,
+        model: str = "",
+        allowed_labels: Sequence[str] = (),
+        encoding: Encoding | None = None,
+        sample_rate: int | None = None,
+        channels: int | None = None,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> Recognition:
+        """As `Client.recognize`. Files are read in a thread."""
+        request = recognize_request(
+            await asyncio.to_thread(load, audio, encoding, sample_rate, channels),
+            frames=frames,
+            embedding=embedding,
+            frame_embeddings=frame_embeddings,
+            processed_audio=processed_audio,
+            model=model,
+            allowed_labels=allowed_labels,
+            request_id=request_id,
+        )
+        return responses.recognition(await self._call(self._stub.Recognize, request, timeout))
+
+    def stream(
+        self,
+        chunks: AsyncIterable[Chunk],
+        *,
+        sample_rate: int,
+        encoding: RawEncoding = "linear16",
+        channels: int = 1,
+        window: float | None = None,
+        hop: float | None = None,
+        lookahead: float | None = None,
+        interim: bool = False,
+        voice_activity_detection: bool | None = None,
+        embedding: bool = False,
+        frame_embeddings: bool = False,
+        model: str = "",
+        allowed_labels: Sequence[str] = (),
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> AsyncGenerator[StreamEvent, None]:
+        """As `Client.stream`, with an asynchronous iterator of chunks.
+
+        To stop before the end, wrap the result in `contextlib.aclosing`.
+        """
+        raw = RawFormat(encoding, sample_rate, channels)
+        config = stream_config(
+            raw,
+            window=window,
+            hop=hop,
+            lookahead=lookahead,
+            interim=interim,
+            voice_activity_detection=voice_activity_detection,
+            embedding=embedding,
+            frame_embeddings=frame_embeddings,
+            model=model,
+            allowed_labels=allowed_labels,
+            request_id=request_id,
+        )
+        return self._events(Upload(config, raw), chunks, deadline_of(timeout))
+
+    async def list_models(self, *, timeout: float | None = None) -> tuple[Model, ...]:
+        """As `Client.list_models`."""
+        reply = await self._call(self._stub.ListModels, ListModelsRequest(), timeout)
+        return tuple(map(responses.model, reply.models))
+
+    async def get_model(self, name: str = "", *, timeout: float | None = None) -> Model:
+        """As `Client.get_model`."""
+        request = GetModelRequest(name=name)
+        reply = await self._call(self._stub.GetModel, request, timeout)
+        return responses.model(reply.model)
+
+    async def health(self, service: str = "", *, timeout: float | None = None) -> Health:
+        """As `Client.health`."""
+        check = self._channel.unary_unary(HEALTH_METHOD, write_health_request, read_health)
+        return await self._try(check, service, self._connection.tries(timeout).remaining())
+
+    async def close(self) -> None:
+        """Ends the connection; calls under way are cancelled."""
+        if self._opened is not None:
+            await self._opened.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    @property
+    def _channel(self) -> grpc.aio.Channel:
+        """Opened by the first call: a channel is bound to the loop that runs when it is made."""
+        if self._opened is None:
+            self._opened = _open(self._connection, self._credentials)
+        return self._opened
+
+    @property
+    def _stub(self) -> EmotionRecognitionServiceAsyncStub:
+        return EmotionRecognitionServiceStub(self._channel)
+
+    async def _call(
+        self,
+        method: grpc.aio.UnaryUnaryMultiCallable[Request, Reply],
+        request: Request,
+        timeout: float | None,
+    ) -> Reply:
+        """One call with all its tries."""
+        tries = self._connection.tries(timeout)
+        while True:
+            try:
+                return await self._try(method, request, tries.remaining())
+            except RecognitionError as error:
+                pause = tries.pause(error)
+                if pause is None:
+                    raise
+            await asyncio.sleep(pause)
+
+    async def _try(
+        self,
+        method: grpc.aio.UnaryUnaryMultiCallable[Request, Reply],
+        request: Request,
+        timeout: float | None,
+    ) -> Reply:
+        try:
+            return await method(request, timeout=timeout, metadata=self._connection.metadata)
+        except grpc.RpcError as error:
+            raise translate(error, self._connection.server) from error
+
+    async def _events(
+        self, upload: Upload, chunks: AsyncIterable[Chunk], timeout: float | None
+    ) -> AsyncGenerator[StreamEvent, None]:
+        call = self._stub.StreamRecognize(
+            upload.messages_async(chunks), timeout=timeout, metadata=self._connection.metadata
+        )
+        ending = Ending(call)
+        try:
+            async for reply in call:
+                upload.check()
+                event = responses.stream_event(reply)
+                if event is not None:
+                    yield event
+            upload.check()
+        except grpc.aio.AioRpcError as error:
+            upload.check()
+            real = await ending.of(error)
+            if real is not None:
+                raise translate(real, self._connection.server) from error
+        finally:
+            call.cancel()
+
+
+def _open(connection: Connection, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
+    if credentials is None:
+        return grpc.aio.insecure_channel(connection.target, connection.options)
+    return grpc.aio.secure_channel(connection.target, credentials, connection.options)

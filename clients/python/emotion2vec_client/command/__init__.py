@@ -1,0 +1,1 @@
+"""The `emotion2vec` command."""

@@ -1,0 +1,182 @@
+"""The command line: what can be said, and what it means."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from importlib.metadata import version
+
+from emotion2vec_client.audio import RAW_ENCODINGS
+from emotion2vec_client.connection import DEFAULT_SERVER, DEFAULT_TIMEOUT
+
+_DISTRIBUTION = "emotion2vec-client"
+_EPILOG = """\
+environment: EMOTION2VEC_SERVER (for --server), EMOTION2VEC_TOKEN (for --token), NO_COLOR.
+exit codes: 0 all is well; 1 some input failed, the others are done; 2 wrong usage.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser; `command` of its result names the subcommand."""
+    main = argparse.ArgumentParser(
+        prog="emotion2vec",
+        description="Recognise emotion in speech with an emotion2vec-server.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    main.add_argument("--version", action="version", version=version(_DISTRIBUTION))
+    connection = _connection()
+    commands = main.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for add in (_add_recognize, _add_stream, _add_models, _add_health):
+        add(commands, connection)
+    return main
+
+
+def _connection() -> argparse.ArgumentParser:
+    parent = argparse.ArgumentParser(add_help=False)
+    group = parent.add_argument_group("connection")
+    group.add_argument(
+        "--server",
+        metavar="HOST:PORT",
+        default=os.environ.get("EMOTION2VEC_SERVER") or DEFAULT_SERVER,
+        help="the server (%(default)s)",
+    )
+    group.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        default=None,
+        help=f"for each call, with its retries ({DEFAULT_TIMEOUT:g}; a stream has no limit)",
+    )
+    group.add_argument("--tls", action="store_true", help="use TLS")
+    group.add_argument(
+        "--tls-ca", metavar="FILE", help="trust these authorities instead of the system's (PEM)"
+    )
+    group.add_argument("--tls-cert", metavar="FILE", help="certificate of this client (PEM)")
+    group.add_argument("--tls-key", metavar="FILE", help="its key (PEM)")
+    group.add_argument(
+        "--token",
+        default=os.environ.get("EMOTION2VEC_TOKEN") or None,
+        help="bearer token; better in EMOTION2VEC_TOKEN, where other users can't see it",
+    )
+    return parent
+
+
+def _add_recognize(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    connection: argparse.ArgumentParser,
+) -> None:
+    parser = commands.add_parser(
+        "recognize", parents=[connection], help="recognise whole recordings"
+    )
+    parser.add_argument(
+        "paths",
+        metavar="PATH",
+        nargs="+",
+        help="audio file, directory to search through, or quoted pattern such as 'calls/**/*.mp3'",
+    )
+    _add_model(parser)
+    parser.add_argument("--frames", action="store_true", help="scores of every 20 ms too")
+    parser.add_argument("--embedding", action="store_true", help="the embedding of the speech too")
+    parser.add_argument("--json", action="store_true", help="one line of JSON for each input")
+    parser.add_argument(
+        "--output-dir",
+        metavar="DIR",
+        help="write result.json, processed_audio.wav and embedding.npy below DIR",
+    )
+    parser.add_argument(
+        "--plot",
+        action="store_true",
+        help="draw a PNG of each result, beside the other outputs or in the current directory",
+    )
+    parser.add_argument(
+        "--jobs",
+        metavar="N",
+        type=_count,
+        default=8,
+        help="files sent at once, for the server to batch (%(default)s)",
+    )
+
+
+def _add_stream(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    connection: argparse.ArgumentParser,
+) -> None:
+    parser = commands.add_parser("stream", parents=[connection], help="recognise live audio")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "path", metavar="PATH", nargs="?", help="audio file, or - for raw samples on standard input"
+    )
+    source.add_argument("--microphone", action="store_true", help="listen; Ctrl-C ends it")
+    _add_model(parser)
+    parser.add_argument("--realtime", action="store_true", help="play PATH at its own speed")
+    parser.add_argument("--json", action="store_true", help="one line of JSON for each event")
+    parser.add_argument(
+        "--interim", action="store_true", help="show running results of the utterance too"
+    )
+    parser.add_argument(
+        "--no-vad", action="store_true", help="don't look for where speech begins and ends"
+    )
+    raw = parser.add_argument_group("raw samples (standard input, or PATH with --encoding)")
+    raw.add_argument("--encoding", choices=RAW_ENCODINGS, help="(linear16)")
+    raw.add_argument(
+        "--rate", metavar="HZ", type=_count, default=16000, help="sample rate (%(default)s)"
+    )
+    raw.add_argument(
+        "--channels", metavar="N", type=_count, default=1, help="interleaved (%(default)s)"
+    )
+    windows = parser.add_argument_group("windows (the server's defaults)")
+    for name, meaning in (
+        ("window", "audio that the model sees at once"),
+        ("hop", "new audio between two runs of the model"),
+        ("lookahead", "audio heard after a frame before it is final"),
+    ):
+        windows.add_argument(f"--{name}", metavar="SECONDS", type=_seconds, help=meaning)
+
+
+def _add_models(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    connection: argparse.ArgumentParser,
+) -> None:
+    parser = commands.add_parser("models", parents=[connection], help="list the served models")
+    parser.add_argument("--json", action="store_true", help="one line of JSON for each model")
+
+
+def _add_health(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    connection: argparse.ArgumentParser,
+) -> None:
+    parser = commands.add_parser(
+        "health", parents=[connection], help="ask whether the server serves; exit code 1 if not"
+    )
+    parser.add_argument("--json", action="store_true", help="as one line of JSON")
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", metavar="NAME", default="", help="(the server's default)")
+    parser.add_argument(
+        "--labels",
+        metavar="LABEL,...",
+        type=_labels,
+        default=(),
+        help="score these labels only, such as angry,happy,sad",
+    )
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not (seconds > 0 and math.isfinite(seconds)):
+        raise argparse.ArgumentTypeError(f"must be more than 0 seconds, not {text}")
+    return seconds
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
+    return number
+
+
+def _labels(text: str) -> tuple[str, ...]:
+    return tuple(label.strip() for label in text.split(",") if label.strip())

@@ -1,0 +1,177 @@
+"""The live view of a stream, drawn by rich: bars for now, a strip for the last seconds."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from emotion2vec_client.command.colors import color_of
+from emotion2vec_client.events import (
+    SpeechEdge,
+    StreamEvent,
+    StreamFinal,
+    StreamFrames,
+    StreamInterim,
+    StreamSpeech,
+    StreamStarted,
+    StreamWarning,
+)
+from emotion2vec_client.results import Float32, Frames
+
+_NOW_SECONDS = 1.0
+_STRIP_SECONDS = 20.0
+_REDRAW_SECONDS = 0.08
+_BAR = 40
+_LEVELS = "▁▂▃▄▅▆▇█"
+_TICK = 5  # seconds between two marks of the strip
+
+
+class LiveView:
+    """A picture that is drawn again and again; what is final scrolls away above it."""
+
+    def __init__(self, name: str, console: Console | None = None) -> None:
+        self._name = name
+        self._console = Console(highlight=False) if console is None else console
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._history = History()
+        self._speaking = False
+        self._about = "connecting"
+        self._note = ""
+        self._drawn = 0.0
+
+    def show(self, event: StreamEvent) -> None:
+        match event:
+            case StreamStarted():
+                self._about = event.model
+            case StreamFrames():
+                self._history.add(event.frames)
+            case StreamSpeech():
+                self._speaking = event.edge is SpeechEdge.START
+            case StreamWarning():
+                self._note = f"{event.warning.code.value}: {event.warning.message}"
+            case StreamFinal():
+                self._speaking = False
+                self._print_final(event)
+            case StreamInterim():
+                pass
+        if time.monotonic() - self._drawn >= _REDRAW_SECONDS:
+            self._draw()
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        self._draw()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def picture(self, width: int) -> RenderableType:
+        """What is shown now, at most `width` columns wide."""
+        dot = "[bold red]●[/]" if self._speaking else "[dim]○[/]"
+        state = "speech" if self._speaking else "listening"
+        title = Text.from_markup(
+            f"{dot} [bold]{escape(self._name)}[/]  {self._history.end:6.1f} s  "
+            f"[dim]{state}, {escape(self._about)}[/]"
+        )
+        parts: list[RenderableType] = [title, Text(), self._bars(), Text(), *self._strip(width)]
+        if self._note:
+            parts.append(Text(self._note, style="yellow"))
+        return Group(*parts)
+
+    def _draw(self) -> None:
+        self._drawn = time.monotonic()
+        self._live.update(self.picture(self._console.width), refresh=True)
+
+    def _bars(self) -> RenderableType:
+        table = Table.grid(padding=(0, 1))
+        scores = self._history.now()
+        for index, label in enumerate(self._history.labels):
+            share = float(scores[index])
+            color = color_of(label, index)
+            style = f"bold {color}" if share == scores.max() else color
+            filled = round(share * _BAR)
+            bar = Text("━" * filled, style=color) + Text("━" * (_BAR - filled), style="grey23")
+            table.add_row(Text(f"  {label}", style=style), bar, Text(f"{share:4.0%}", style=style))
+        return table
+
+    def _strip(self, width: int) -> list[RenderableType]:
+        """The last seconds: the colour is the leading emotion, the height its probability."""
+        columns = max(10, width - 4)
+        strip, marks = Text("  "), ["  "]
+        seconds = _STRIP_SECONDS / columns
+        begin = max(0.0, self._history.end - _STRIP_SECONDS)
+        for column in range(columns):
+            start = begin + column * seconds
+            scores = self._history.between(start, start + seconds)
+            if scores is None:
+                strip.append(" ")
+            else:
+                best = int(scores.argmax())
+                level = _LEVELS[min(int(scores[best] * len(_LEVELS)), len(_LEVELS) - 1)]
+                strip.append(level, style=color_of(self._history.labels[best], best))
+            marks.append("╵" if start // _TICK != (start + seconds) // _TICK else " ")
+        scale = Text("".join(marks), style="dim")
+        return [strip, scale, Text(f"  the last {_STRIP_SECONDS:g} s", style="dim")]
+
+    def _print_final(self, event: StreamFinal) -> None:
+        emotion = event.recognition.emotion
+        line = Text(f"{event.start:7.2f} - {event.end:.2f} s  ")
+        if emotion is None:
+            line.append("no scores")
+        else:
+            index = [score.label for score in emotion.scores].index(emotion.label)
+            line.append(
+                f"{emotion.label} {emotion.confidence:.0%}",
+                style=f"bold {color_of(emotion.label, index)}",
+            )
+            second = emotion.ranked[1:2]
+            line.append(
+                "".join(f"  {score.label} {score.probability:.0%}" for score in second), "dim"
+            )
+        for warning in event.recognition.warnings:
+            line.append(f"  {warning.code.value}", style="yellow")
+        self._console.print(line)
+
+
+class History:
+    """The frames of the last seconds; final ones replace the early ones of the same time."""
+
+    def __init__(self) -> None:
+        self.labels: tuple[str, ...] = ()
+        self.end = 0.0
+        self._frames: deque[tuple[float, Float32]] = deque()
+
+    def add(self, frames: Frames) -> None:
+        if not len(frames.probabilities):
+            return
+        self.labels = frames.labels
+        while self._frames and self._frames[-1][0] >= frames.start - frames.hop / 2:
+            self._frames.pop()
+        self._frames.extend(zip(frames.times.tolist(), frames.probabilities, strict=True))
+        self.end = self._frames[-1][0] + frames.hop
+        while self._frames[0][0] < self.end - _STRIP_SECONDS - 1:
+            self._frames.popleft()
+
+    def now(self) -> Float32:
+        """[C]: the mean of the last moment."""
+        scores = self.between(self.end - _NOW_SECONDS, self.end)
+        return np.zeros(len(self.labels), np.float32) if scores is None else scores
+
+    def between(self, start: float, end: float) -> Float32 | None:
+        """[C]: the mean of the frames that begin from `start` to before `end`; None without any."""
+        inside = [scores for begin, scores in self._frames if start <= begin < end]
+        return np.mean(inside, axis=0, dtype=np.float32) if inside else None

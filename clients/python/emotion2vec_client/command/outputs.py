@@ -1,0 +1,101 @@
+"""The directory of results of one run, as the users of the web page know it."""
+
+from __future__ import annotations
+
+import json
+import wave
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotion2vec_client.readings import read
+from emotion2vec_client.results import Recognition
+
+_PROCESSED_RATE = 16000
+
+
+class OutputDirectory:
+    """`PARENT/outputs_YYYYMMDD_HHMMSS/`, with a folder for each file if there are several."""
+
+    def __init__(self, parent: Path, now: datetime, *, several: bool) -> None:
+        """Makes the directory.
+
+        Raises:
+            OSError: it can't be made.
+        """
+        parent.mkdir(parents=True, exist_ok=True)
+        self.path = _make_new(parent, f"outputs_{now:%Y%m%d_%H%M%S}")
+        self._several = several
+
+    def folder(self, source: Path) -> Path:
+        """Where the results of `source` go: a folder that no other file of the run has."""
+        if not self._several:
+            return self.path
+        return _make_new(self.path, source.stem or "audio")
+
+    def discard_if_empty(self) -> None:
+        """Leaves nothing behind of a run in which every file failed."""
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
+
+
+def write_results(folder: Path, result: dict[str, Any], recognition: Recognition) -> None:
+    """Writes `result.json`, and `processed_audio.wav` and `embedding.npy` where there are any.
+
+    Raises:
+        OSError: a file can't be written.
+    """
+    text = json.dumps(result, ensure_ascii=False, indent=2)
+    (folder / "result.json").write_text(text + "\n", encoding="utf-8")
+    if recognition.processed_audio is not None:
+        _write_wav(folder / "processed_audio.wav", recognition.processed_audio)
+    if recognition.embedding is not None:
+        np.save(folder / "embedding.npy", recognition.embedding)
+    if recognition.frame_embeddings is not None:
+        np.save(folder / "frame_embeddings.npy", recognition.frame_embeddings)
+
+
+def describe(source: str, recognition: Recognition, now: datetime) -> dict[str, Any]:
+    """A result for `result.json` and `--json`; first the keys that the web page's users know."""
+    fields = recognition.to_dict()
+    known = {
+        "filename": source,
+        "emotion": fields.pop("emotion"),
+        "confidence": fields.pop("confidence", None),
+        "scores": fields.pop("scores", None),
+        "granularity": "utterance" if recognition.frames is None else "frame",
+        "timestamp": now.astimezone().isoformat(timespec="seconds"),
+    }
+    del fields["request_id"]
+    return {**known, **fields, "readings": read(recognition).to_dict()}
+
+
+def _make_new(parent: Path, name: str) -> Path:
+    """A new directory `name`, or `name_2`, `name_3`, ... where others have it already."""
+    for candidate in _numbered(name):
+        path = parent / candidate
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+    raise AssertionError("unreachable: the numbers don't end")
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    for number in count(2):
+        yield f"{name}_{number}"
+
+
+def _write_wav(path: Path, samples: NDArray[np.int16]) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(_PROCESSED_RATE)
+        file.writeframes(samples.astype("<i2", copy=False).tobytes())

@@ -1,0 +1,145 @@
+"""One result as a picture, drawn by matplotlib."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from emotion2vec_client.command.colors import color_of
+from emotion2vec_client.readings import stretches
+from emotion2vec_client.results import Emotion, Frames, Recognition
+
+_INK = "#22303c"
+_FAINT = "#8a97a3"
+_GRID = "#e6eaee"
+_STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "text.color": _INK,
+    "axes.edgecolor": _GRID,
+    "axes.labelcolor": _FAINT,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": _FAINT,
+    "ytick.color": _INK,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    # File names may hold a "$", which is no formula.
+    "text.parse_math": False,
+}
+_AUDIO_RATE = 16000
+_COLUMNS = 1200
+_ROW = 0.86  # height of a row of curves, of the 1 from one row to the next
+
+
+def draw(recognition: Recognition, title: str, path: Path) -> None:
+    """Writes a PNG: bars of the scores; with frames, the waveform and the scores over time too.
+
+    Raises:
+        OSError: the file can't be written.
+    """
+    with mpl.rc_context(_STYLE):
+        if recognition.frames is not None and len(recognition.frames.probabilities):
+            figure = _with_frames(recognition, recognition.frames)
+        else:
+            figure = _scores_only(recognition)
+        _head(figure, recognition, title)
+        figure.savefig(path, dpi=160, facecolor="white")
+
+
+def _scores_only(recognition: Recognition) -> Figure:
+    figure = Figure(figsize=(7, 4.2))
+    axes = figure.add_axes((0.18, 0.07, 0.68, 0.69))
+    _bars(axes, recognition.emotion)
+    return figure
+
+
+def _with_frames(recognition: Recognition, frames: Frames) -> Figure:
+    figure = Figure(figsize=(12, 5.6))
+    bars = figure.add_axes((0.095, 0.11, 0.21, 0.72))
+    _bars(bars, recognition.emotion)
+    end = frames.start + len(frames.probabilities) * frames.hop
+    wave = figure.add_axes((0.43, 0.70, 0.545, 0.13))
+    strip = figure.add_axes((0.43, 0.655, 0.545, 0.025))
+    curves = figure.add_axes((0.43, 0.11, 0.545, 0.53))
+    _waveform(wave, recognition)
+    _leading(strip, frames)
+    _curves(curves, frames)
+    for axes in (wave, strip, curves):
+        axes.set_xlim(frames.start, end)
+    return figure
+
+
+def _head(figure: Figure, recognition: Recognition, title: str) -> None:
+    width, height = figure.get_size_inches()
+    left, top = 0.35 / width, 1 - 0.32 / height
+    figure.text(left, top, title, size=14, weight="bold", va="top")
+    metadata, emotion = recognition.metadata, recognition.emotion
+    found = f"{emotion.label} {emotion.confidence:.0%}, " if emotion else "no classifier, "
+    about = f"{found}{metadata.audio_duration:.1f} s, {metadata.model} ({metadata.precision})"
+    figure.text(left, top - 0.29 / height, about, size=10, color=_FAINT, va="top")
+
+
+def _bars(axes: Axes, emotion: Emotion | None) -> None:
+    scores = emotion.scores if emotion else ()
+    place = {score.label: index for index, score in enumerate(scores)}
+    ranked = sorted(scores, key=lambda score: score.probability)
+    for row, score in enumerate(ranked):
+        color = color_of(score.label, place[score.label])
+        axes.barh(row, 1, height=0.62, color=_GRID, alpha=0.6)
+        axes.barh(row, score.probability, height=0.62, color=color)
+        weight = "bold" if row == len(ranked) - 1 else "normal"
+        axes.text(
+            1.02, row, f"{score.probability:.1%}", va="center", size=9, weight=weight, clip_on=False
+        )
+    axes.set_yticks(range(len(ranked)), [score.label for score in ranked])
+    axes.set_xlim(0, 1)
+    axes.set_xticks([])
+    for side in ("left", "bottom"):
+        axes.spines[side].set_visible(False)
+
+
+def _waveform(axes: Axes, recognition: Recognition) -> None:
+    axes.axis("off")
+    samples = recognition.processed_audio
+    if samples is None or not len(samples):
+        return
+    columns = np.array_split(samples.astype(np.float32) / 32768, min(_COLUMNS, len(samples)))
+    low = np.array([column.min() for column in columns])
+    high = np.array([column.max() for column in columns])
+    times = np.linspace(0, len(samples) / _AUDIO_RATE, len(columns))
+    axes.fill_between(times, low, high, color=_FAINT, linewidth=0.4)
+    limit = max(float(np.abs(samples.astype(np.int32)).max()) / 32768, 0.01)
+    axes.set_ylim(-limit, limit)
+
+
+def _leading(axes: Axes, frames: Frames) -> None:
+    """A ribbon in the colour of the leading emotion."""
+    axes.axis("off")
+    for stretch in stretches(frames):
+        color = color_of(stretch.label, frames.labels.index(stretch.label))
+        axes.axvspan(stretch.start, stretch.end, color=color, linewidth=0)
+
+
+def _curves(axes: Axes, frames: Frames) -> None:
+    """One row a label: an area as high as its probability, full height for 1."""
+    count = len(frames.labels)
+    times = np.append(frames.times, frames.times[-1] + frames.hop)
+    for row, label in enumerate(frames.labels):
+        floor = count - 1.0 - row
+        scores = frames.probabilities[:, row] * _ROW
+        steps = np.append(scores, scores[-1:])
+        color = color_of(label, row)
+        axes.axhspan(floor, floor + _ROW, color=_GRID, alpha=0.45, linewidth=0)
+        axes.fill_between(times, floor, floor + steps, color=color, alpha=0.85, linewidth=0)
+        axes.plot(times, floor + steps, color=color, linewidth=0.8)
+    axes.set_yticks(np.arange(count)[::-1] + _ROW / 2, frames.labels)
+    axes.set_ylim(0, count - 1 + _ROW)
+    axes.set_xlabel("seconds")
+    for spine in axes.spines.values():
+        spine.set_visible(False)

@@ -1,0 +1,197 @@
+"""`emotion2vec recognize`: many files in flight, reported in the order they were named."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from argparse import Namespace
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from emotion2vec_client.aio import AsyncClient
+from emotion2vec_client.command.extras import require
+from emotion2vec_client.command.inputs import Missing, expand
+from emotion2vec_client.command.outputs import OutputDirectory, describe, write_results
+from emotion2vec_client.command.report import Report
+from emotion2vec_client.command.terminal import Terminal, shown
+from emotion2vec_client.errors import RecognitionError, UnauthenticatedError, UnavailableError
+from emotion2vec_client.results import Recognition
+
+# Answers that wait for an earlier, slower one before they are shown.
+_AHEAD = 4
+
+Outcome = Recognition | RecognitionError | OSError
+
+
+def recognize(arguments: Namespace, connection: dict[str, Any], terminal: Terminal) -> int:
+    """Runs the subcommand; returns the exit code.
+
+    Raises:
+        MissingExtraError: --plot, without matplotlib.
+        OSError: the output directory can't be made.
+    """
+    if arguments.plot:
+        require("matplotlib", "plot", "--plot")
+    inputs = tuple(expand(arguments.paths))
+    output = _open_output(arguments, inputs)
+    try:
+        return asyncio.run(_Run(arguments, inputs, output, terminal).run(connection))
+    finally:
+        if output is not None:
+            output.discard_if_empty()
+
+
+def _open_output(arguments: Namespace, inputs: Sequence[Path | Missing]) -> OutputDirectory | None:
+    if arguments.output_dir is None:
+        return None
+    return OutputDirectory(Path(arguments.output_dir), datetime.now(), several=len(inputs) > 1)
+
+
+class _Run:
+    """One run over its inputs."""
+
+    def __init__(
+        self,
+        arguments: Namespace,
+        inputs: Sequence[Path | Missing],
+        output: OutputDirectory | None,
+        terminal: Terminal,
+    ) -> None:
+        self._arguments = arguments
+        self._inputs = inputs
+        self._output = output
+        self._terminal = terminal
+        self._report = Report(terminal, [p for p in inputs if isinstance(p, Path)])
+        self._plots: set[Path] = set()
+
+    async def run(self, connection: dict[str, Any]) -> int:
+        files = [found for found in self._inputs if isinstance(found, Path)]
+        failed = len(self._inputs) - len(files)
+        for found in self._inputs:
+            if isinstance(found, Missing):
+                self._fail(found.argument, "NOT_FOUND", found.reason)
+        done = 0
+        async with AsyncClient(**connection) as client:
+            outcomes = in_order(
+                files, lambda path: self._recognize(client, path), self._arguments.jobs
+            )
+            async with aclosing(outcomes):
+                async for path, outcome in outcomes:
+                    done += 1
+                    failed += not self._show(path, outcome)
+                    if isinstance(outcome, UnavailableError | UnauthenticatedError):
+                        break  # the others would fail alike, each after its own retries
+        if done < len(files):
+            self._terminal.error(f"{len(files) - done} more inputs were not tried")
+        return 1 if failed else 0
+
+    async def _recognize(self, client: AsyncClient, path: Path) -> Outcome:
+        asked = self._arguments
+        try:
+            return await client.recognize(
+                path,
+                frames=asked.frames,
+                embedding=asked.embedding or self._output is not None,
+                frame_embeddings=asked.frames and self._output is not None,
+                processed_audio=asked.plot or self._output is not None,
+                model=asked.model,
+                allowed_labels=asked.labels,
+            )
+        except (RecognitionError, OSError) as error:
+            return error
+
+    def _show(self, path: Path, outcome: Outcome) -> bool:
+        """Reports one outcome; returns whether all went well."""
+        if isinstance(outcome, RecognitionError):
+            return self._fail(str(path), outcome.code.name, outcome.message)
+        if isinstance(outcome, OSError):
+            return self._fail(str(path), "UNREADABLE", outcome.strerror or str(outcome))
+        try:
+            written = self._write(path, outcome)
+        except OSError as error:
+            reason = f"can't write its results: {error}"
+            return self._fail(str(path), "UNWRITABLE", reason)
+        if self._arguments.json:
+            result = describe(shown(path), outcome, datetime.now())
+            if not self._arguments.embedding:
+                result.pop("embedding", None)
+            result.pop("frame_embeddings", None)
+            self._print_json(result)
+        else:
+            self._report.show(path, outcome, written, embedding=self._arguments.embedding)
+        return True
+
+    def _write(self, path: Path, recognition: Recognition) -> list[Path]:
+        """Writes what was asked for; returns where."""
+        written = []
+        folder = None
+        if self._output is not None:
+            folder = self._output.folder(path)
+            result = describe(shown(path), recognition, datetime.now())
+            result.pop("embedding", None)
+            result.pop("frame_embeddings", None)
+            write_results(folder, result, recognition)
+            written.append(folder)
+        if self._arguments.plot:
+            from emotion2vec_client.command.plot import draw
+
+            picture = self._picture(path) if folder is None else folder / "plot.png"
+            draw(recognition, shown(path.name), picture)
+            if folder is None:
+                written.append(picture)
+        return written
+
+    def _picture(self, path: Path) -> Path:
+        """A name in the current directory that no other file of this run has taken."""
+        picture = Path(f"{path.stem}.emotions.png")
+        number = 2
+        while picture in self._plots:
+            picture = Path(f"{path.stem}_{number}.emotions.png")
+            number += 1
+        self._plots.add(picture)
+        return picture
+
+    def _fail(self, name: str, code: str, message: str) -> bool:
+        self._terminal.error(f"{shown(name)}: {message}")
+        if self._arguments.json:
+            self._print_json({"filename": shown(name), "error": {"code": code, "message": message}})
+        return False
+
+    def _print_json(self, value: dict[str, Any]) -> None:
+        self._terminal.print(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+async def in_order(
+    paths: Sequence[Path], work: Callable[[Path], Awaitable[Outcome]], limit: int
+) -> AsyncGenerator[tuple[Path, Outcome], None]:
+    """Runs `work` for `limit` paths at once; yields the outcomes in the order of the paths.
+
+    A slow one holds the later ones back, but no more of them than a small multiple of `limit`, so
+    that memory stays bounded however many files there are.
+    """
+    slots = asyncio.Semaphore(limit)
+    tasks: deque[tuple[Path, asyncio.Task[Outcome]]] = deque()
+
+    async def run(path: Path) -> Outcome:
+        async with slots:
+            return await work(path)
+
+    waiting = iter(paths)
+    try:
+        while True:
+            while len(tasks) < limit * _AHEAD and (path := next(waiting, None)) is not None:
+                tasks.append((path, asyncio.create_task(run(path))))
+            if not tasks:
+                return
+            path, task = tasks[0]
+            outcome = await task
+            tasks.popleft()
+            yield path, outcome
+    finally:
+        for _, task in tasks:
+            task.cancel()
+        await asyncio.gather(*(task for _, task in tasks), return_exceptions=True)

@@ -1,0 +1,83 @@
+"""Recognitions as text: bars for one file, a table for several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from emotion2vec_client.command.terminal import Terminal, shown
+from emotion2vec_client.readings import read, stretches
+from emotion2vec_client.results import Emotion, Float32, Recognition
+
+_LABEL = 10
+_SHOWN_VALUES = 4
+
+
+class Report:
+    """Prints results one by one, in a layout chosen for all of them."""
+
+    def __init__(self, terminal: Terminal, paths: Sequence[Path]) -> None:
+        self._terminal = terminal
+        self._single = len(paths) == 1
+        self._width = max((len(shown(path)) for path in paths), default=0)
+
+    def show(
+        self, path: Path, recognition: Recognition, written: Sequence[Path], *, embedding: bool
+    ) -> None:
+        lines = self._bars if self._single else self._row
+        for line in lines(path, recognition):
+            self._terminal.print(line)
+        for line in self._details(recognition, embedding=embedding):
+            self._terminal.print(f"  {line}")
+        for place in written:
+            self._terminal.print(f"  written to {shown(place)}")
+
+    def _bars(self, path: Path, recognition: Recognition) -> Iterator[str]:
+        metadata = recognition.metadata
+        about = f"{metadata.audio_duration:.1f} s, {metadata.model} {metadata.precision}"
+        yield f"{self._terminal.bold(shown(path))}  {self._terminal.faint(about)}"
+        if recognition.emotion is None:
+            yield f"  no scores: {metadata.model} has no classifier"
+        else:
+            yield from self._terminal.bars(recognition.emotion.scores)
+
+    def _row(self, path: Path, recognition: Recognition) -> Iterator[str]:
+        name = f"{shown(path):<{self._width}}"
+        seconds = f"{recognition.metadata.audio_duration:6.1f} s"
+        yield f"{name}  {seconds}  {self._summary(recognition.emotion)}".rstrip()
+
+    def _summary(self, emotion: Emotion | None) -> str:
+        if emotion is None:
+            return "no scores"
+        names = [score.label for score in emotion.scores]
+        first = self._terminal.paint(
+            f"{emotion.label:<{_LABEL}}", emotion.label, names.index(emotion.label)
+        )
+        text = f"{first} {emotion.confidence:6.1%}"
+        if len(emotion.scores) < 2:
+            return text
+        second = emotion.ranked[1]
+        return f"{text}  {self._terminal.faint(f'{second.label} {second.probability:.1%}')}"
+
+    def _details(self, recognition: Recognition, *, embedding: bool) -> Iterator[str]:
+        for segment in recognition.segments:
+            yield f"{segment.start:6.1f} - {segment.end:.1f} s  {self._summary(segment.emotion)}"
+        if recognition.frames is not None:
+            for stretch in stretches(recognition.frames):
+                index = recognition.frames.labels.index(stretch.label)
+                label = self._terminal.paint(f"{stretch.label:<{_LABEL}}", stretch.label, index)
+                span = f"{stretch.start:6.2f} - {stretch.end:.2f} s"
+                yield f"{span}  {label} {stretch.probability:6.1%}"
+        if embedding and recognition.embedding is not None:
+            yield _describe_embedding(recognition.embedding)
+        for warning in recognition.warnings:
+            yield f"{warning.code.value}: {warning.message}"
+        yield from read(recognition).sentences()
+
+
+def _describe_embedding(embedding: Float32) -> str:
+    values = ", ".join(f"{value:.3f}" for value in embedding[:_SHOWN_VALUES])
+    norm = float(np.linalg.norm(embedding))
+    return f"embedding of {len(embedding)} values, norm {norm:.3f}: {values}, ..."

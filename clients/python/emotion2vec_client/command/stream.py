@@ -1,0 +1,130 @@
+"""`emotion2vec stream`: a file, standard input or the microphone, event by event."""
+
+from __future__ import annotations
+
+import signal
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from emotion2vec_client.audio import RawFormat
+from emotion2vec_client.client import Client
+from emotion2vec_client.command.extras import MissingExtraError, require
+from emotion2vec_client.command.sources import (
+    LiveChunks,
+    Source,
+    at_its_own_speed,
+    audio_file,
+    chunk_size,
+    raw_file,
+    standard_input,
+)
+from emotion2vec_client.command.terminal import Terminal, shown
+from emotion2vec_client.command.views import JsonView, LineView, View
+from emotion2vec_client.errors import RecognitionError
+from emotion2vec_client.events import StreamEvent
+
+STANDARD_INPUT = "-"
+FAILED = 1
+
+
+def stream(arguments: Namespace, connection: dict[str, Any], terminal: Terminal) -> int:
+    """Runs the subcommand; returns the exit code.
+
+    Raises:
+        MissingExtraError: --microphone, without sounddevice.
+        ValueError: the options don't fit each other.
+    """
+    if arguments.microphone:
+        require("sounddevice", "microphone", "--microphone")
+    live = arguments.microphone or arguments.path == STANDARD_INPUT
+    if live and arguments.realtime:
+        raise ValueError("--realtime is for a PATH: what is live has its own speed")
+    name = "microphone" if arguments.microphone else shown(arguments.path)
+    try:
+        with ExitStack() as stack:
+            client = stack.enter_context(Client(**connection))
+            source = _open(arguments, client, stack)
+            view = stack.enter_context(_view(arguments, terminal, name))
+            for event in _events(arguments, client, source):
+                view.show(event)
+    except RecognitionError as error:
+        terminal.error(f"{name}: {error.message}")
+        return FAILED
+    except BrokenPipeError:
+        raise  # about our output, not about the source
+    except OSError as error:
+        terminal.error(f"{name}: {error.strerror or error}")
+        return FAILED
+    return 0
+
+
+def _open(arguments: Namespace, client: Client, stack: ExitStack) -> Source:
+    if arguments.microphone:
+        # Imported here: only this option needs the package below it.
+        from emotion2vec_client.command.microphone import microphone
+
+        source, chunks = stack.enter_context(microphone())
+        stack.enter_context(_stopped_by_interrupt(chunks))
+        return source
+    raw = RawFormat(arguments.encoding or "linear16", arguments.rate, arguments.channels)
+    if arguments.path == STANDARD_INPUT:
+        chunks = standard_input(chunk_size(raw))
+        stack.enter_context(_stopped_by_interrupt(chunks))
+        return Source(chunks, raw)
+    path = Path(arguments.path)
+    if arguments.encoding is not None:
+        source = raw_file(path, raw)
+    else:
+        source = audio_file(path, client, arguments.model)
+    return at_its_own_speed(source) if arguments.realtime else source
+
+
+def _events(arguments: Namespace, client: Client, source: Source) -> Iterator[StreamEvent]:
+    return client.stream(
+        source.chunks,
+        sample_rate=source.raw.sample_rate,
+        encoding=source.raw.encoding,
+        channels=source.raw.channels,
+        window=arguments.window,
+        hop=arguments.hop,
+        lookahead=arguments.lookahead,
+        interim=arguments.interim,
+        voice_activity_detection=False if arguments.no_vad else None,
+        model=arguments.model,
+        allowed_labels=arguments.labels,
+        timeout=arguments.timeout,
+    )
+
+
+def _view(arguments: Namespace, terminal: Terminal, name: str) -> View:
+    if arguments.json:
+        return JsonView(terminal)
+    if not terminal.is_live:
+        return LineView(terminal)
+    try:
+        require("rich", "live", "the live view")
+    except MissingExtraError as error:
+        terminal.error(f"{error}; showing lines instead")
+        return LineView(terminal)
+    from emotion2vec_client.command.live import LiveView
+
+    return LiveView(name)
+
+
+@contextmanager
+def _stopped_by_interrupt(chunks: LiveChunks) -> Iterator[None]:
+    """The first Ctrl-C ends the audio, so that its final result still comes; the second, all."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        chunks.stop()
+        signal.signal(signal.SIGINT, previous)
+
+    previous = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)

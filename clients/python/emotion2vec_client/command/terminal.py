@@ -1,0 +1,94 @@
+"""Text for people: what fits the terminal it goes to, and a bar chart of scores."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import unicodedata
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from emotion2vec_client.command.colors import color_of
+from emotion2vec_client.results import EmotionScore
+
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+_BAR = 30
+
+
+class Terminal:
+    """Standard output and standard error of one run."""
+
+    def __init__(self, out: TextIO | None = None, err: TextIO | None = None) -> None:
+        self.out = sys.stdout if out is None else out
+        self.err = sys.stderr if err is None else err
+        self.is_live = self.out.isatty() and os.environ.get("TERM") != "dumb"
+        self._color = self.is_live and "NO_COLOR" not in os.environ
+        self._blocks = _can_write(self.out, _EIGHTHS)
+
+    def print(self, text: str = "") -> None:
+        self.out.write(_writable(self.out, text) + "\n")
+        self.out.flush()
+
+    def error(self, text: str) -> None:
+        """One line on standard error."""
+        self.err.write(_writable(self.err, f"emotion2vec: {' '.join(text.split())}") + "\n")
+        self.err.flush()
+
+    def paint(self, text: str, label: str, index: int = 0) -> str:
+        """`text` in the colour of an emotion, where there are colours."""
+        if not self._color:
+            return text
+        red, green, blue = bytes.fromhex(color_of(label, index)[1:])
+        return f"\033[38;2;{red};{green};{blue}m{text}\033[0m"
+
+    def bold(self, text: str) -> str:
+        return f"\033[1m{text}\033[0m" if self._color else text
+
+    def faint(self, text: str) -> str:
+        return f"\033[2m{text}\033[0m" if self._color else text
+
+    def bars(self, scores: Sequence[EmotionScore]) -> Iterator[str]:
+        """One line a score, highest first."""
+        if not scores:
+            return
+        names = max(len(score.label) for score in scores)
+        place = {score.label: index for index, score in enumerate(scores)}
+        for score in sorted(scores, key=lambda score: -score.probability):
+            bar = self.paint(self._bar(score.probability), score.label, place[score.label])
+            line = f"  {score.label:<{names}}  {bar} {score.probability:6.1%}"
+            yield f"{line}  {self.faint(score.native_label)}".rstrip()
+
+    def _bar(self, share: float) -> str:
+        if not self._blocks:
+            return ("#" * round(share * _BAR)).ljust(_BAR)
+        whole, eighths = divmod(round(min(max(share, 0.0), 1.0) * _BAR * 8), 8)
+        return ("█" * whole + (_EIGHTHS[eighths] if eighths else "")).ljust(_BAR)
+
+
+def shown(path: str | Path) -> str:
+    """A file name as text that can be printed: no control characters, no undecodable bytes."""
+    text = os.fsencode(path).decode("utf-8", "replace")
+    return "".join(
+        "\N{REPLACEMENT CHARACTER}" if unicodedata.category(character) == "Cc" else character
+        for character in text
+    )
+
+
+def terminal_width() -> int:
+    return shutil.get_terminal_size().columns
+
+
+def _can_write(stream: TextIO, text: str) -> bool:
+    try:
+        text.encode(stream.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _writable(stream: TextIO, text: str) -> str:
+    """What the stream's encoding can't hold becomes "?", rather than an error."""
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, "replace").decode(encoding)

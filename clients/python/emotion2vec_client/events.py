@@ -1,0 +1,133 @@
+"""What a stream yields. Times are seconds from the beginning of the stream.
+
+Every event has `sequence` (0, 1, 2, ... within the stream) and `utterance` (0, 1, 2, ...: which
+utterance it is about). `to_dict()` gives what json.dumps takes, with the kind under "event".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from emotion2vec_client.results import Emotion, Frames, Recognition, RecognitionWarning
+
+
+class EndUtterance(Enum):
+    """The type of END_UTTERANCE."""
+
+    MARK = "end_utterance"
+
+
+END_UTTERANCE = EndUtterance.MARK
+"""Among the chunks of a stream: closes the utterance; what follows begins the next one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StreamStarted:
+    """The first event: the settings in force."""
+
+    sequence: int
+    utterance: int
+    request_id: str
+    model: str
+    model_version: str
+    window: float
+    hop: float
+    lookahead: float
+    frame_hop: float
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            **_head("started", self),
+            "request_id": self.request_id,
+            "model": self.model,
+            "model_version": self.model_version,
+            "window": self.window,
+            "hop": self.hop,
+            "lookahead": self.lookahead,
+            "frame_hop": self.frame_hop,
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StreamFrames:
+    """Scores of the next frames; each frame comes exactly once, in order, with `is_final`."""
+
+    sequence: int
+    utterance: int
+    frames: Frames
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**_head("frames", self), **self.frames.to_dict()}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StreamInterim:
+    """The utterance so far."""
+
+    sequence: int
+    utterance: int
+    start: float
+    end: float
+    emotion: Emotion
+
+    def to_dict(self) -> dict[str, Any]:
+        span = {"start": self.start, "end": self.end}
+        return {**_head("interim", self), **span, **self.emotion.to_dict()}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StreamFinal:
+    """The whole utterance: the same as `recognize` on its samples."""
+
+    sequence: int
+    utterance: int
+    start: float
+    end: float
+    recognition: Recognition
+
+    def to_dict(self) -> dict[str, Any]:
+        span = {"start": self.start, "end": self.end}
+        return {**_head("final", self), **span, **self.recognition.to_dict()}
+
+
+class SpeechEdge(Enum):
+    """Which end of a piece of speech."""
+
+    START = "start"
+    END = "end"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StreamSpeech:
+    """Speech begins or ends."""
+
+    sequence: int
+    utterance: int
+    edge: SpeechEdge
+    offset: float
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**_head("speech", self), "edge": self.edge.value, "offset": self.offset}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StreamWarning:
+    """Something to know about the stream, such as that the server can't keep up."""
+
+    sequence: int
+    utterance: int
+    warning: RecognitionWarning
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**_head("warning", self), **self.warning.to_dict()}
+
+
+StreamEvent = (
+    StreamStarted | StreamFrames | StreamInterim | StreamFinal | StreamSpeech | StreamWarning
+)
+
+
+def _head(kind: str, event: StreamEvent) -> dict[str, Any]:
+    return {"event": kind, "sequence": event.sequence, "utterance": event.utterance}

@@ -1,0 +1,186 @@
+"""What the scores mean to a person: mixed emotion, stability, sustained anger. Pure functions.
+
+The thresholds are rules of thumb for a first look, not properties of the model; who needs others
+has the scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotion2vec_client.results import Emotion, EmotionScore, Frames, Recognition, Segment
+
+MIXED_MARGIN = 0.15
+"""Two labels whose probabilities lie closer than this are both there."""
+SMOOTHING = 0.25
+"""Seconds over which frames are averaged first: shorter flicker is not a change of emotion."""
+STEADY = 0.5
+"""Changes of the leading label a second, up to which speech counts as steady."""
+ALERT_LABELS = ("angry", "disgusted")
+ALERT_PROBABILITY = 0.5
+"""Of the alert labels together."""
+ALERT_SECONDS = 2.0
+"""How long they must last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stability:
+    """How often the leading label changes over the frames."""
+
+    switches: int
+    switches_per_second: float
+    steady: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Anger or disgust that lasts. Seconds from the beginning of the audio."""
+
+    start: float
+    end: float
+    probability: float
+    """Mean of the alert labels together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Consecutive frames with the same leading label. Seconds from the beginning of the audio."""
+
+    label: str
+    start: float
+    end: float
+    probability: float
+    """Mean over the stretch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """All that can be read from one recognition; what can't be told is None or empty."""
+
+    mixed: tuple[EmotionScore, EmotionScore] | None
+    """The two leading labels, where they are close together."""
+    stability: Stability | None
+    """None without frames."""
+    alerts: tuple[Alert, ...]
+    """From the frames, or from the segments of long audio."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "mixed": [score.label for score in self.mixed] if self.mixed else None,
+            "stability": asdict(self.stability) if self.stability else None,
+            "alerts": [asdict(alert) for alert in self.alerts],
+        }
+
+    def sentences(self) -> Iterator[str]:
+        """One line for each finding."""
+        if self.mixed:
+            first, second = self.mixed
+            yield (
+                f"mixed: {first.label} {first.probability:.0%} "
+                f"and {second.label} {second.probability:.0%} are close together"
+            )
+        if self.stability:
+            word = "steady" if self.stability.steady else "unsteady"
+            count = self.stability.switches
+            changes = "1 time" if count == 1 else f"{count} times"
+            yield f"{word}: the leading emotion changes {changes}"
+        for alert in self.alerts:
+            yield (
+                f"alert: {' or '.join(ALERT_LABELS)} from {alert.start:.1f} s to {alert.end:.1f} s "
+                f"({alert.probability:.0%})"
+            )
+
+
+def read(recognition: Recognition) -> Readings:
+    """The readings of one recognition."""
+    frames = recognition.frames
+    if frames is not None and len(frames.probabilities):
+        smooth = _smooth(frames)
+        return Readings(
+            mixed=_mixed(recognition.emotion),
+            stability=_stability(smooth, frames.hop),
+            alerts=tuple(_frame_alerts(frames, smooth)),
+        )
+    return Readings(
+        mixed=_mixed(recognition.emotion),
+        stability=None,
+        alerts=tuple(_segment_alerts(recognition.segments)),
+    )
+
+
+def stretches(frames: Frames) -> Iterator[Stretch]:
+    """The leading labels over time, without flicker."""
+    if not len(frames.probabilities):
+        return
+    smooth = _smooth(frames)
+    leading = smooth.argmax(axis=1)
+    edges = [0, *(np.flatnonzero(np.diff(leading)) + 1).tolist(), len(leading)]
+    for first, last in pairwise(edges):
+        column = int(leading[first])
+        yield Stretch(
+            label=frames.labels[column],
+            start=frames.start + first * frames.hop,
+            end=frames.start + last * frames.hop,
+            probability=float(smooth[first:last, column].mean()),
+        )
+
+
+def _mixed(emotion: Emotion | None) -> tuple[EmotionScore, EmotionScore] | None:
+    if emotion is None or len(emotion.scores) < 2 or emotion.margin >= MIXED_MARGIN:
+        return None
+    first, second, *_ = emotion.ranked
+    return first, second
+
+
+def _stability(smooth: NDArray[np.float64], hop: float) -> Stability:
+    leading = smooth.argmax(axis=1)
+    switches = int(np.count_nonzero(np.diff(leading)))
+    per_second = switches / (len(leading) * hop) if hop else 0.0
+    return Stability(switches, per_second, steady=per_second <= STEADY)
+
+
+def _smooth(frames: Frames) -> NDArray[np.float64]:
+    """[T, C]: each frame averaged with those around it, fewer of them at the ends."""
+    width = max(1, round(SMOOTHING / frames.hop)) if frames.hop else 1
+    count = len(frames.probabilities)
+    sums = np.vstack([np.zeros(len(frames.labels)), frames.probabilities.cumsum(0, np.float64)])
+    index = np.arange(count)
+    first = np.maximum(index - width // 2, 0)
+    last = np.minimum(index + (width + 1) // 2, count)
+    mean: NDArray[np.float64] = (sums[last] - sums[first]) / (last - first)[:, None]
+    return mean
+
+
+def _frame_alerts(frames: Frames, smooth: NDArray[np.float64]) -> Iterator[Alert]:
+    columns = [index for index, label in enumerate(frames.labels) if label in ALERT_LABELS]
+    together = smooth[:, columns].sum(axis=1)
+    for first, last in _runs(together >= ALERT_PROBABILITY):
+        start, end = frames.start + first * frames.hop, frames.start + last * frames.hop
+        if end - start >= ALERT_SECONDS:
+            yield Alert(start, end, float(together[first:last].mean()))
+
+
+def _segment_alerts(segments: tuple[Segment, ...]) -> Iterator[Alert]:
+    together = np.array([_alert_probability(segment.emotion) for segment in segments], np.float64)
+    for first, last in _runs(together >= ALERT_PROBABILITY):
+        start, end = segments[first].start, segments[last - 1].end
+        if end - start >= ALERT_SECONDS:
+            yield Alert(start, end, float(together[first:last].mean()))
+
+
+def _alert_probability(emotion: Emotion | None) -> float:
+    scores = emotion.scores if emotion else ()
+    return sum(score.probability for score in scores if score.label in ALERT_LABELS)
+
+
+def _runs(flags: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """Half-open ranges of consecutive true values."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    for first, last in edges.reshape(-1, 2):
+        yield int(first), int(last)

@@ -1,0 +1,6 @@
+"""Turns FunASR emotion2vec checkpoints into bundles that emotion2vec-server serves."""
+
+import os
+
+# See emotion2vec_server.backends.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -1,0 +1,136 @@
+"""The `emotion2vec-export` command."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from emotion2vec_server.bundle import ModelName, Parity
+from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
+from rich.status import Status
+
+from emotion2vec_export.errors import ExportError
+from emotion2vec_export.hub import HUBS, download, is_hub_id
+from emotion2vec_export.precision import RECIPES
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 a bundle was written; 1 it was not, and stderr says why; 2 usage."""
+    options = _parser().parse_args(arguments)
+    stderr = Console(stderr=True)
+    try:
+        _export(options, stderr)
+    except ExportError as error:
+        message = " ".join(str(error).split())
+        stderr.print(f"error: {message}", markup=False, highlight=False, soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="emotion2vec-export",
+        description="Turn an emotion2vec checkpoint into a bundle that emotion2vec-server serves.",
+    )
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="a FunASR directory, or an id such as iic/emotion2vec_plus_large",
+    )
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="bundle to write")
+    parser.add_argument(
+        "--precision",
+        nargs="+",
+        choices=RECIPES,
+        default=["fp32"],
+        help="artefacts to make (default: fp32)",
+    )
+    parser.add_argument(
+        "--hub",
+        choices=HUBS,
+        default="modelscope",
+        help="where ids are from (default: modelscope)",
+    )
+    parser.add_argument("--name", type=_name, help="the model's name (default: SOURCE's last part)")
+    parser.add_argument("--demo", action="store_true", help="mark it as not for real use")
+    parser.add_argument(
+        "--allow-extra-weights",
+        action="store_true",
+        help="ignore weights that the configured model does not have",
+    )
+    return parser
+
+
+class _Progress:
+    """Shows the step at hand on stderr, and the parity tables on stdout."""
+
+    def __init__(self, status: Status) -> None:
+        self._status = status
+
+    def step(self, what: str) -> None:
+        self._status.update(what)
+
+    def measured(self, precision: str, parity: Parity) -> None:
+        from emotion2vec_export.parity import parity_table
+
+        Console().print(parity_table(precision, parity))
+
+
+def _export(options: argparse.Namespace, stderr: Console) -> None:
+    with stderr.status("loading the tools"):
+        # They take seconds to import, and --help and usage errors need none of them.
+        from emotion2vec_export.checkpoint import read_checkpoint
+        from emotion2vec_export.pipeline import check_output, export_bundle
+
+    check_output(options.output)
+    directory, source = _find(options.source, options.hub)
+    with stderr.status(f"reading {directory}") as status:
+        checkpoint = read_checkpoint(directory, allow_extra=options.allow_extra_weights)
+        if checkpoint.classes is None:
+            stderr.print("The checkpoint has no classifier: the bundle will give embeddings only.")
+        manifest = export_bundle(
+            checkpoint,
+            options.output,
+            name=options.name or _default_name(source),
+            source=source,
+            precisions=tuple(dict.fromkeys(options.precision)),
+            progress=_Progress(status),
+            demo=options.demo,
+        )
+    labels = ", ".join(label.name for label in manifest.labels) or "none, embeddings only"
+    Console().print(
+        f"{options.output}: {manifest.name} {manifest.version}, labels: {labels}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _find(source: str, hub: str) -> tuple[Path, str]:
+    """The checkpoint's directory, and what the manifest calls its source."""
+    directory = Path(source)
+    if directory.is_dir() or not is_hub_id(source):
+        return directory, directory.resolve().name
+    return download(source, hub), f"{hub}:{source}"
+
+
+def _name(value: str) -> str:
+    try:
+        return TypeAdapter(ModelName).validate_python(value)
+    except ValidationError as error:
+        raise argparse.ArgumentTypeError("use letters, digits, '.', '_' and '-' only") from error
+
+
+def _default_name(source: str) -> str:
+    last = source.rpartition("/")[2]
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-._")[:128] or "emotion2vec"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""Is the exported model the same model? ONNX Runtime against FunASR, before a bundle is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from emotion2vec_server.bundle import Parity, ParityRow
+from numpy.typing import NDArray
+from rich.table import Table
+
+from emotion2vec_export.errors import UnfaithfulError
+from emotion2vec_export.reference import FunAsr, Result
+from emotion2vec_export.runtime import OnnxModel
+
+EMBEDDING_BOUND = 1e-3
+"""Largest difference of a value of a frame embedding. They come out of a layer norm, so they are
+about 1 in size. It binds every model, and is all that binds one without a classifier."""
+
+_RATE = 16000
+_BATCH_SECONDS = (1.0, 3.0, 5.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One piece of test audio: [S] samples at 16 kHz."""
+
+    case: str
+    samples: NDArray[np.float32]
+
+    @property
+    def seconds(self) -> float:
+        return len(self.samples) / _RATE
+
+
+def speech_like(samples: int, seed: int) -> NDArray[np.float32]:
+    """A gliding, syllable-modulated harmonic tone in noise: varies over time as speech does."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(samples) / _RATE
+    pitch = 120 + 60 * rng.random() + 30 * np.sin(2 * np.pi * (0.4 + rng.random()) * time)
+    phase = 2 * np.pi * np.cumsum(pitch) / _RATE
+    voice = sum(np.sin(harmonic * phase) / harmonic for harmonic in range(1, 12))
+    syllables = np.clip(np.sin(2 * np.pi * (2 + 2 * rng.random()) * time), 0, 1) ** 0.5
+    return (0.1 * voice * syllables + 0.01 * rng.standard_normal(samples)).astype(np.float32)
+
+
+def test_clips(frame_field: int) -> tuple[list[Clip], list[Clip]]:
+    """Clips to compare one by one, and clips to compare within one padded batch."""
+    single = [
+        Clip("one frame", speech_like(frame_field, 1)),
+        Clip("silence", np.zeros(_RATE, np.float32)),
+        Clip("quiet", np.float32(0.01) * speech_like(_RATE, 2)),
+        Clip("clipped", np.clip(100 * speech_like(2 * _RATE, 3), -1, 1)),
+    ]
+    batch = [Clip("speech", speech_like(int(s * _RATE) + 37, 4)) for s in _BATCH_SECONDS]
+    return [*single, *batch], [*batch, single[0]]
+
+
+class ParityCheck:
+    """Compares artefacts of one checkpoint with FunASR, which hears each clip once."""
+
+    def __init__(self, reference: FunAsr, frame_field: int) -> None:
+        self._single, self._batch = test_clips(frame_field)
+        self._name = f"funasr {reference.version}"
+        self._expected = {id(clip): reference.recognize(clip.samples) for clip in self._single}
+
+    def measure(self, model: OnnxModel, bound: float) -> Parity:
+        """Runs every clip, alone and in a mixed batch.
+
+        Args:
+            bound: largest difference of a probability that is allowed; `Parity.bound` is
+                EMBEDDING_BOUND instead where the model has no classifier.
+        """
+        rows = [row for clip in self._single for row in self._rows(model, [clip], "alone")]
+        rows += self._rows(model, self._batch, "batched")
+        classified = rows[0].probability_difference is not None
+        return Parity(
+            reference=self._name, bound=bound if classified else EMBEDDING_BOUND, rows=tuple(rows)
+        )
+
+    def _rows(self, model: OnnxModel, clips: Sequence[Clip], how: str) -> list[ParityRow]:
+        lengths = np.array([len(clip.samples) for clip in clips])
+        waveform = np.zeros((len(clips), lengths.max()), np.float32)
+        for row, clip in zip(waveform, clips, strict=True):
+            row[: len(clip.samples)] = clip.samples
+        outputs = model.run(waveform, lengths)
+        return [
+            _compare(clip, how, self._expected[id(clip)], outputs, index)
+            for index, clip in enumerate(clips)
+        ]
+
+
+def _compare(
+    clip: Clip, how: str, expected: Result, outputs: dict[str, NDArray[np.generic]], index: int
+) -> ParityRow:
+    case = f"{clip.case}, {how}"
+    frames = int(outputs["frame_lengths"][index])
+    if frames != len(expected.frame_embeddings):
+        raise UnfaithfulError(
+            f"{case}: {frames} frames, FunASR has {len(expected.frame_embeddings)}"
+        )
+    ours = np.asarray(outputs["frame_embeddings"][index, :frames], np.float64)
+    embedding = np.asarray(outputs["embedding"][index], np.float64)
+    mean = expected.frame_embeddings.mean(axis=0, dtype=np.float64)
+    probability = None
+    if expected.probabilities is not None:
+        scores = softmax(np.asarray(outputs["logits"][index], np.float64))
+        pooled = softmax(
+            np.asarray(outputs["frame_logits"][index, :frames], np.float64).mean(axis=0)
+        )
+        differences = [np.abs(s - expected.probabilities).max() for s in (scores, pooled)]
+        probability = float(np.max(differences))
+    values = (
+        probability or 0.0,
+        float(embedding @ mean / (np.linalg.norm(embedding) * np.linalg.norm(mean))),
+        float(np.abs(ours - expected.frame_embeddings).max()),
+    )
+    if not np.isfinite(values).all():
+        raise UnfaithfulError(f"{case}: the exported model gives values that are not finite")
+    return ParityRow(
+        case=case,
+        seconds=round(clip.seconds, 3),
+        probability_difference=probability,
+        embedding_cosine=values[1],
+        frame_embedding_difference=values[2],
+    )
+
+
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[C] -> [C]."""
+    exponents: NDArray[np.float64] = np.exp(logits - logits.max())
+    return np.asarray(exponents / exponents.sum())
+
+
+def require_faithful(parity: Parity) -> None:
+    """Raises UnfaithfulError where a row is beyond the bounds."""
+    for row in parity.rows:
+        if (row.probability_difference or 0.0) > parity.bound:
+            raise UnfaithfulError(
+                f"{row.case}: a probability differs by {row.probability_difference:.1e} from "
+                f"FunASR's, more than {parity.bound:g}; no bundle was written"
+            )
+        if row.frame_embedding_difference > EMBEDDING_BOUND:
+            raise UnfaithfulError(
+                f"{row.case}: a frame embedding differs by {row.frame_embedding_difference:.1e} "
+                f"from FunASR's, more than {EMBEDDING_BOUND:g}; no bundle was written"
+            )
+
+
+def parity_table(precision: str, parity: Parity) -> Table:
+    """The rows as the user sees them."""
+    table = Table(title=f"{precision} against {parity.reference}, bound {parity.bound:g}")
+    table.add_column("case")
+    for heading in ("seconds", "probability", "embedding cosine", "frame embedding"):
+        table.add_column(heading, justify="right")
+    for row in parity.rows:
+        difference = row.probability_difference
+        table.add_row(
+            row.case,
+            f"{row.seconds:.2f}",
+            "-" if difference is None else f"{difference:.1e}",
+            f"{row.embedding_cosine:.7f}",
+            f"{row.frame_embedding_difference:.1e}",
+        )
+    return table

@@ -1,0 +1,108 @@
+"""ONNX Runtime, on the CPU, through CUDA or through its TensorRT provider."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as errors
+
+from emotion2vec_server.backends.base import Float32, Int64, Outputs
+from emotion2vec_server.bundle import Precision
+from emotion2vec_server.errors import InferenceError, OutOfMemoryError, StartupError
+
+_PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+# ONNX Runtime's errors have no common base.
+_ERRORS = (
+    errors.EPFail,
+    errors.EngineError,
+    errors.Fail,
+    errors.InvalidArgument,
+    errors.InvalidGraph,
+    errors.InvalidProtobuf,
+    errors.NoSuchFile,
+    errors.NotFound,
+    errors.NotImplemented,
+    errors.RuntimeException,
+)
+# How ONNX Runtime's allocators word it; it has no error class of its own.
+_OUT_OF_MEMORY = ("failed to allocate memory", "out of memory", "bad_alloc", "bad allocation")
+
+
+def available_providers() -> tuple[str, ...]:
+    """Of "tensorrt", "cuda" and "cpu", those that the installed ONNX Runtime was built with."""
+    built = ort.get_available_providers()
+    return tuple(name for name in ("tensorrt", "cuda", "cpu") if _PROVIDERS[name] in built)
+
+
+class OnnxRuntimeBackend:
+    """One ONNX graph in one session. `run` may be called from several threads."""
+
+    def __init__(self, path: Path, *, precision: Precision, provider: str, threads: int) -> None:
+        """Loads the graph at `path`; `threads` is the intra-op thread count on the CPU.
+
+        Raises:
+            StartupError: the graph can't be loaded, or the provider is not to be had here.
+        """
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        # Idle threads that spin take the cores from decoding and serving.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        try:
+            self._session = ort.InferenceSession(path, options, providers=_chain(provider))
+        except _ERRORS as error:
+            raise StartupError(f"ONNX Runtime can't load {path}: {_first_line(error)}") from error
+        if _PROVIDERS[provider] not in self._session.get_providers():
+            raise StartupError(
+                f"ONNX Runtime could not start its {provider} provider; check the driver and the "
+                "CUDA libraries, or start with --provider cpu"
+            )
+        self._provider = provider
+        self._precision = precision
+        names = [output.name for output in self._session.get_outputs()]
+        self._all_outputs = names
+        self._pooled_outputs = [name for name in names if name != "frame_embeddings"]
+
+    @property
+    def provider(self) -> str:
+        return self._provider
+
+    @property
+    def precision(self) -> str:
+        return self._precision
+
+    def run(self, waveforms: Float32, lengths: Int64, *, frame_embeddings: bool = False) -> Outputs:
+        """See `Backend.run`."""
+        names = self._all_outputs if frame_embeddings else self._pooled_outputs
+        feeds = {"waveform": waveforms, "lengths": lengths}
+        try:
+            values: list[Any] = self._session.run(names, feeds)
+        except _ERRORS as error:
+            if any(words in str(error).lower() for words in _OUT_OF_MEMORY):
+                raise OutOfMemoryError(_first_line(error)) from error
+            raise InferenceError(f"ONNX Runtime failed: {_first_line(error)}") from error
+        by_name: dict[str, np.ndarray[Any, Any]] = dict(zip(names, values, strict=True))
+        return Outputs(
+            logits=by_name.get("logits"),
+            embedding=by_name["embedding"],
+            frame_logits=by_name.get("frame_logits"),
+            frame_embeddings=by_name.get("frame_embeddings"),
+            frame_lengths=by_name["frame_lengths"],
+        )
+
+
+def _chain(provider: str) -> list[str]:
+    """The provider, and those that take the nodes it can't run."""
+    order = {"cpu": ["cpu"], "cuda": ["cuda", "cpu"], "tensorrt": ["tensorrt", "cuda", "cpu"]}
+    return [_PROVIDERS[name] for name in order[provider]]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

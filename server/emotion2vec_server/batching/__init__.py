@@ -1,0 +1,1 @@
+"""The policy of the batcher, as plain data structures: what runs next, and with whom."""

@@ -1,0 +1,264 @@
+"""What runs next, and what is not even accepted. No clock, no threads, no event loop, no model.
+
+A request is offered, and refused where it could only wait in vain. It waits in one of two lanes,
+and leaves with the batch that a free worker takes. Batches are formed when a worker is free, never
+before: while the model is busy they grow by themselves.
+
+- Live windows (urgent) lead, unless they had `_URGENT_WEIGHT` times what whole utterances had while
+  both waited; within a lane, turns are fair over callers (`fair_queue`).
+- The request whose turn it is always leads. Others join it where the cost model says that this is
+  cheaper (`packing`), and only those whose turn is near: so nobody is overtaken without end.
+- An idle worker runs what there is, unless callers of the last batch are due back at any moment and
+  waiting for them is cheaper (`gather`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Generic, Literal, NamedTuple
+
+from emotion2vec_server.batching.estimator import Cost, Estimator
+from emotion2vec_server.batching.fair_queue import FairQueue, TicketT
+from emotion2vec_server.batching.gather import Gather, Wait
+from emotion2vec_server.batching.packing import Budget, pack
+from emotion2vec_server.errors import (
+    DeadlineExceededError,
+    OverloadedError,
+    RequestError,
+    TooLargeError,
+)
+
+_URGENT_WEIGHT = 4
+_HORIZON = 4
+"""Batches' worth of requests among which a batch may choose: enough to find like lengths."""
+_CALLER_SHARE = 4
+"""A caller may hold this many times the room that is left in the queue, so that no flood fills it
+(dynamic thresholds: Choudhury and Hahne, 1998). A caller alone gets four fifths of the queue."""
+_REGROW = 1.01
+"""Growth of a budget that memory had cut, for each large batch that fits."""
+_SOONEST_RETRY = 0.01
+
+Reason = Literal["too_large", "deadline", "queue_full", "caller_share", "too_slow"]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """Bounds of a batch, and of what waits. A frame is 20 ms of audio."""
+
+    max_rows: int = 64
+    max_frames: int = 12_000
+    """Of a batch, padded: its longest row times its rows. No request may be longer."""
+    max_queued_requests: int = 2048
+    max_queued_frames: int = 180_000
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
+
+
+class Refusal(NamedTuple):
+    """Why a request was not accepted: a word for the metrics, and the error for its caller."""
+
+    reason: Reason
+    error: RequestError
+
+
+@dataclass(slots=True, eq=False)
+class Batch(Generic[TicketT]):
+    """What a worker took, at the time `taken`."""
+
+    tickets: Sequence[TicketT]
+    taken: float
+    due: float
+    """When it should end."""
+    backlog: bool
+    """Whether others had to stay behind."""
+
+    @property
+    def frames(self) -> int:
+        return sum(ticket.frames for ticket in self.tickets)
+
+    @property
+    def longest(self) -> int:
+        return max(ticket.frames for ticket in self.tickets)
+
+
+class Turn(NamedTuple, Generic[TicketT]):
+    """What a free worker gets: a batch, or how long to wait for one."""
+
+    batch: Batch[TicketT] | None
+    wait: float | None
+    """Seconds; None for as long as nothing comes."""
+    late: Sequence[TicketT]
+    """Taken out of the queue because their deadline can't be met any more."""
+
+
+class _Lane(FairQueue[TicketT]):
+    """One of the queues, with its place in the rotation between them (stride scheduling)."""
+
+    def __init__(self, weight: int) -> None:
+        super().__init__()
+        self._weight = weight
+        self.used = 0.0
+
+    def serve(self, ticket: TicketT) -> None:
+        self.used += ticket.frames / self._weight
+        super().serve(ticket)
+
+
+class Scheduler(Generic[TicketT]):
+    """The queue of one model and its policy. Times are seconds of one monotonic clock."""
+
+    def __init__(self, cost: Cost, limits: BatchLimits, workers: int = 1) -> None:
+        self._limits = limits
+        self._workers = workers
+        self._estimate = Estimator(cost, limits.max_rows, limits.max_frames, workers)
+        self._urgent: _Lane[TicketT] = _Lane(_URGENT_WEIGHT)
+        self._bulk: _Lane[TicketT] = _Lane(1)
+        self._running: list[Batch[TicketT]] = []
+        self._gather = Gather()
+        self._goal = 1
+        self._max_frames = float(limits.max_frames)
+
+    def __len__(self) -> int:
+        return len(self._urgent) + len(self._bulk)
+
+    @property
+    def frames(self) -> int:
+        """Frames that wait."""
+        return self._urgent.frames + self._bulk.frames
+
+    @property
+    def worth_waking(self) -> bool:
+        """Whether a worker that waits should look again."""
+        return len(self) >= self._goal
+
+    def offer(self, ticket: TicketT, now: float) -> Refusal | None:
+        """Accepts a request, or says why not."""
+        ticket.alone = self._estimate.nominal(1, ticket.frames)
+        lane, other = self._lanes(ticket.urgent)
+        refusal = self._refusal(ticket, lane, now)
+        if refusal is None:
+            if not lane:
+                lane.used = max(lane.used, other.used)
+            lane.add(ticket)
+            self._gather.arrived(now)
+        return refusal
+
+    def withdraw(self, ticket: TicketT) -> None:
+        """Forgets a request that waits: its caller left, or its deadline passed."""
+        self._lanes(ticket.urgent)[0].withdraw(ticket)
+
+    def take(self, now: float, *, rows: int | None = None, gather: bool = True) -> Turn[TicketT]:
+        """The next batch for a free worker.
+
+        Args:
+            now: the time.
+            rows: a bound for this batch, below the limits' own.
+            gather: whether to wait for callers who are due back.
+        """
+        pool, late = self._pool(now)
+        self._goal = 1
+        if not pool:
+            return Turn(None, None, late)
+        budget = Budget(rows or self._limits.max_rows, int(self._max_frames))
+        wait = self._wait(budget, now) if gather else None
+        if wait is not None:
+            self._goal = len(self) + wait.requests
+            return Turn(None, wait.seconds, late)
+        chosen = pack(pool, self._estimate, budget, now)
+        for ticket in chosen:
+            self._lanes(ticket.urgent)[0].serve(ticket)
+        batch = Batch(chosen, now, now, backlog=len(self) > 0)
+        batch.due += self._estimate.seconds(len(chosen), batch.longest)
+        self._running.append(batch)
+        return Turn(batch, None, late)
+
+    def finished(self, batch: Batch[TicketT], now: float, *, clean: bool = True) -> None:
+        """A batch has run; `clean` if in one piece, so that its time tells what it costs."""
+        self._running.remove(batch)
+        self._gather.finished(len(batch.tickets), now)
+        if clean:
+            rows, longest, seconds = len(batch.tickets), batch.longest, now - batch.taken
+            self._estimate.learn(rows, batch.frames, longest, seconds, backlog=batch.backlog)
+            if rows * longest > self._max_frames / 2:
+                self._max_frames = min(self._limits.max_frames, self._max_frames * _REGROW)
+
+    def out_of_memory(self, padded_frames: int) -> None:
+        """A batch of this size did not fit: keeps to half of it, for now."""
+        self._max_frames = min(self._max_frames, padded_frames / 2)
+
+    def retry_after(self, frames: int, now: float) -> float:
+        """Seconds until there should be room for so many frames."""
+        return max(_SOONEST_RETRY, self._worker_free(now) + self._estimate.drain_seconds(frames))
+
+    def _lanes(self, urgent: bool) -> tuple[_Lane[TicketT], _Lane[TicketT]]:
+        """The lane of such a request, and the other one."""
+        return (self._urgent, self._bulk) if urgent else (self._bulk, self._urgent)
+
+    def _refusal(self, ticket: TicketT, lane: _Lane[TicketT], now: float) -> Refusal | None:
+        limits = self._limits
+        if ticket.frames > limits.max_frames:
+            return Refusal("too_large", TooLargeError("the audio is longer than one batch may be"))
+        if ticket.deadline <= now:
+            return Refusal("deadline", DeadlineExceededError("the deadline has passed"))
+        seats, room = limits.max_queued_requests - len(self), limits.max_queued_frames - self.frames
+        requests, frames = lane.held_by(ticket.caller)
+        if seats < 1 or room < ticket.frames:
+            return self._overloaded("queue_full", "the queue is full", ticket, now)
+        if requests > _CALLER_SHARE * seats or frames > _CALLER_SHARE * room:
+            return self._overloaded("caller_share", "too many of your calls wait", ticket, now)
+        if ticket.deadline < inf and self and self._end(ticket, lane, now) > ticket.deadline:
+            return self._overloaded("too_slow", "the queue is longer than your time", ticket, now)
+        return None
+
+    def _overloaded(self, reason: Reason, problem: str, ticket: TicketT, now: float) -> Refusal:
+        seconds = self.retry_after(ticket.frames, now)
+        return Refusal(reason, OverloadedError(f"{problem}; try again in {seconds:.2g} s", seconds))
+
+    def _worker_free(self, now: float) -> float:
+        """Seconds until a worker is free."""
+        if len(self._running) < self._workers:
+            return 0.0
+        return max(0.0, min(batch.due for batch in self._running) - now)
+
+    def _end(self, ticket: TicketT, lane: _Lane[TicketT], now: float) -> float:
+        """When a new request should be done: after what is ahead of it, and its own batch."""
+        ahead = lane.frames_before(ticket.caller)
+        if lane is self._bulk:
+            ahead += self._urgent.frames
+        rows = min(round(self._estimate.usual_rows), len(self) + 1)
+        return (
+            now
+            + self._worker_free(now)
+            + self._estimate.drain_seconds(ahead)
+            + self._estimate.seconds(rows, ticket.frames)
+        )
+
+    def _pool(self, now: float) -> tuple[list[TicketT], list[TicketT]]:
+        """Requests whose turn is near, the next one first; and those found too late, removed."""
+        urgent_leads = bool(self._urgent) and not (
+            self._bulk and self._bulk.used < self._urgent.used
+        )
+        lead, other = self._lanes(urgent_leads)
+        count = int(_HORIZON * (self._estimate.usual_rows + _HORIZON))
+        near = lead.first(count)
+        near += other.first(count - len(near))
+        scale = self._estimate.correction
+        late = [ticket for ticket in near if now + ticket.alone * scale > ticket.deadline]
+        for ticket in late:
+            self.withdraw(ticket)
+            if ticket.deadline > now:
+                self._estimate.condemn()
+        return [ticket for ticket in near if ticket.waiting] if late else near, late
+
+    def _wait(self, budget: Budget, now: float) -> Wait | None:
+        """Whether callers who are due back are worth waiting for."""
+        frames = -(-self.frames // len(self))
+        room = min(budget.rows, budget.frames // frames)
+        return self._gather.wait(
+            now, len(self), room, lambda rows: self._estimate.seconds(rows, frames)
+        )

@@ -1,0 +1,56 @@
+"""The served models, and whether the server takes work."""
+
+from __future__ import annotations
+
+from emotion2vec_server.errors import ModelNotFoundError, UnavailableError
+from emotion2vec_server.recognizer import Recognizer
+
+_RETRY_SECONDS = 1.0
+
+
+class Catalog:
+    """Models by name. Empty while the server loads; closed when it drains."""
+
+    def __init__(self) -> None:
+        self._models: dict[str, Recognizer] = {}
+        self._refusal: str | None = "the server is loading its models"
+
+    def open(self, models: list[Recognizer]) -> None:
+        """Takes work from now on; the first model is the default."""
+        self._models = {model.manifest.name: model for model in models}
+        self._refusal = None
+
+    def close(self) -> list[Recognizer]:
+        """Refuses new work; what was accepted goes on. Returns the models."""
+        self._refusal = "the server is shutting down"
+        return list(self._models.values())
+
+    @property
+    def is_open(self) -> bool:
+        return self._refusal is None
+
+    def models(self) -> list[Recognizer]:
+        """All of them, the default first.
+
+        Raises:
+            UnavailableError: the server is loading or draining.
+        """
+        if self._refusal is not None:
+            raise UnavailableError(f"{self._refusal}; try again", _RETRY_SECONDS)
+        return list(self._models.values())
+
+    def get(self, name: str) -> Recognizer:
+        """The model called `name`; the default one for an empty name.
+
+        Raises:
+            ModelNotFoundError: no such model is served.
+            UnavailableError: the server is loading or draining.
+        """
+        models = self.models()
+        if not name:
+            return models[0]
+        if name not in self._models:
+            raise ModelNotFoundError(
+                f"no model {name!r} here; this server has {', '.join(self._models)}"
+            )
+        return self._models[name]

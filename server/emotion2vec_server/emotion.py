@@ -1,0 +1,85 @@
+"""From logits to emotions: probabilities, the leading label, how sure it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotion2vec_server.bundle import Label
+from emotion2vec_server.errors import InvalidRequestError
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Emotion:
+    """Scores of one utterance, segment or window.
+
+    `probabilities` [C] are in the order of `classes.labels` and sum to 1. `margin` is the highest
+    less the second highest. `entropy` is divided by its maximum, log(C): 0 is certain, 1 a blind
+    guess.
+    """
+
+    classes: Classes
+    probabilities: Floats
+    label: str
+    confidence: float
+    margin: float
+    entropy: float
+
+
+class Classes:
+    """The classes that a request asks for: all of the model's, or those that it allows."""
+
+    def __init__(self, labels: Sequence[Label], allowed: Sequence[str] = ()) -> None:
+        """Chooses the columns.
+
+        Raises:
+            InvalidRequestError: a label in `allowed` is not one of the model's.
+        """
+        known = [label.name for label in labels]
+        for name in allowed:
+            if name not in known:
+                raise InvalidRequestError(
+                    "config.allowed_labels",
+                    f"unknown label {name!r}; this model has {', '.join(known) or 'none'}",
+                )
+        self._columns = [
+            index for index, name in enumerate(known) if not allowed or name in allowed
+        ]
+        self.labels = tuple(labels[index] for index in self._columns)
+        self.names = tuple(label.name for label in self.labels)
+
+    def probabilities(self, logits: Floats) -> Floats:
+        """Softmax over the chosen columns of the last axis: [..., all classes] -> [..., C]."""
+        chosen = logits[..., self._columns].astype(np.float64)
+        chosen -= chosen.max(axis=-1, keepdims=True)
+        np.exp(chosen, out=chosen)
+        chosen /= chosen.sum(axis=-1, keepdims=True)
+        return chosen.astype(np.float32)
+
+    def emotion(self, logits: Floats) -> Emotion:
+        """The emotion that the logits [all classes] of one piece of audio stand for."""
+        probabilities = self.probabilities(logits)
+        descending = np.sort(probabilities)[::-1]
+        second = float(descending[1]) if len(descending) > 1 else 0.0
+        best = int(probabilities.argmax())
+        return Emotion(
+            classes=self,
+            probabilities=probabilities,
+            label=self.names[best],
+            confidence=float(probabilities[best]),
+            margin=float(descending[0]) - second,
+            entropy=_normalized_entropy(probabilities),
+        )
+
+
+def _normalized_entropy(probabilities: Floats) -> float:
+    if len(probabilities) < 2:
+        return 0.0
+    positive = probabilities[probabilities > 0].astype(np.float64)
+    return float(-(positive * np.log(positive)).sum()) / math.log(len(probabilities))

@@ -1,0 +1,135 @@
+"""From bundle directories to recognizers that are warm and know what a batch costs."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from emotion2vec_server.backends.select import load_backend
+from emotion2vec_server.batcher import Batcher, BatchLimits, BatchRun
+from emotion2vec_server.bundle import Bundle, Manifest, load_bundle
+from emotion2vec_server.config import Settings
+from emotion2vec_server.errors import ConfigError
+from emotion2vec_server.metrics import Metrics
+from emotion2vec_server.recognizer import ModelRunner, Recognizer
+
+DEMO_BUNDLE = Path(__file__).parent / "demo"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelObserver:
+    """Passes on what one model's batcher reports: to the metrics, and whether it fails."""
+
+    model: str
+    metrics: Metrics
+    on_failing: Callable[[str, str | None], None]
+
+    def ran(self, run: BatchRun) -> None:
+        self.metrics.ran(self.model, run)
+
+    def rejected(self, reason: str) -> None:
+        self.metrics.rejected(self.model, reason)
+
+    def failing(self, reason: str | None) -> None:
+        self.metrics.failing(self.model, failing=reason is not None)
+        self.on_failing(self.model, reason)
+
+
+def load_recognizers(
+    settings: Settings, metrics: Metrics, on_failing: Callable[[str, str | None], None]
+) -> list[Recognizer]:
+    """Loads and warms up every model of the settings; the demo model where none is named.
+
+    Blocks for seconds: call it off the event loop.
+
+    Args:
+        settings: which models, and how to run them.
+        metrics: learns what the models do.
+        on_failing: called with a model's name and the reason when it fails on everything, and with
+            None when it works again.
+
+    Raises:
+        StartupError: a bundle is broken, does not fit this machine, or has another's name.
+    """
+    if not settings.model:
+        _log.warning(
+            "serving the demo model, which knows synthetic speech only; "
+            "give --model DIR for a real one"
+        )
+    bundles = [load_bundle(path) for path in settings.model or (DEMO_BUNDLE,)]
+    _refuse_equal_names(bundles)
+    return [_load(bundle, settings, metrics, on_failing) for bundle in bundles]
+
+
+def _load(
+    bundle: Bundle,
+    settings: Settings,
+    metrics: Metrics,
+    on_failing: Callable[[str, str | None], None],
+) -> Recognizer:
+    manifest = bundle.manifest
+    backend = load_backend(
+        bundle,
+        precision=settings.precision,
+        provider=settings.provider,
+        threads=settings.threads or _cores(),
+    )
+    runner = ModelRunner(backend)
+    limits = _limits(settings, manifest)
+    batcher = Batcher(
+        runner,
+        _cost(runner, manifest),
+        limits,
+        workers=settings.instances or 1,
+        observer=ModelObserver(manifest.name, metrics, on_failing),
+    )
+    metrics.queue(manifest.name, lambda: batcher.waiting, lambda: batcher.waiting_frames)
+    return Recognizer(
+        manifest,
+        batcher,
+        precision=backend.precision,
+        provider=backend.provider,
+        max_window=round(settings.max_window_seconds * manifest.sample_rate),
+        overlap=round(settings.window_overlap_seconds * manifest.sample_rate),
+    )
+
+
+def _limits(settings: Settings, manifest: Manifest) -> BatchLimits:
+    def frames(seconds: float) -> int:
+        return manifest.frame_count(round(seconds * manifest.sample_rate))
+
+    return BatchLimits(
+        max_rows=settings.max_batch_size,
+        max_frames=frames(settings.max_batch_seconds),
+        max_queued_requests=settings.max_queue_size,
+        max_queued_frames=frames(settings.max_queue_seconds),
+    )
+
+
+class _cost:
+    def __init__(self, *a):
+        pass
+
+    def seconds(self, batch, frames):
+        return 0.001 + 1e-5 * batch * frames
+
+
+def _refuse_equal_names(bundles: Sequence[Bundle]) -> None:
+    seen: dict[str, Path] = {}
+    for bundle in bundles:
+        name = bundle.manifest.name
+        if name in seen:
+            raise ConfigError(
+                f"--model: {seen[name]} and {bundle.directory} are both called {name}; "
+                "export one of them with another --name"
+            )
+        seen[name] = bundle.directory
+
+
+def _cores() -> int:
+    """Cores that this process may use, which a container's cpuset makes fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,59 @@
+"""Audio longer than one model window: where to cut it, and how to join what comes back.
+
+Windows begin on the frame grid, so a window's frames are frames of the whole. Neighbours overlap by
+`overlap` samples; each frame is taken from the window in whose inner part it lies, because a frame
+near a window's border has lost the context beyond it. The windows of one recording are as long as
+each other (to a frame), so they batch without padding, and no short remainder is left over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from emotion2vec_server.bundle import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """One window: samples [start, stop), of whose frames [first, last) are kept.
+
+    `first` and `last` count from the beginning of the recording.
+    """
+
+    start: int
+    stop: int
+    first: int
+    last: int
+
+    def kept(self, frame_hop: int) -> slice:
+        """The kept frames, counted from the beginning of the window."""
+        offset = self.start // frame_hop
+        return slice(self.first - offset, self.last - offset)
+
+
+def cut(samples: int, manifest: Manifest, window: int, overlap: int) -> list[Cut]:
+    """Cuts `samples` samples into windows of at most `window`, their neighbours sharing `overlap`.
+
+    The kept frames of the windows tile the frames of the whole without gap or overlap. `window`
+    must exceed `overlap` by at least two frame hops.
+    """
+    if samples <= window:
+        return [Cut(0, samples, 0, manifest.frame_count(samples))]
+    hop = manifest.frame_hop
+    # One hop is set aside so that rounding a start down to the grid keeps the window long enough.
+    stride = window - overlap - hop
+    count = -(-(samples - overlap) // stride)
+    length = -(-(samples + (count - 1) * overlap) // count)
+    starts = [index * (length - overlap) // hop * hop for index in range(count)]
+    stops = [*(min(start + length + hop, samples) for start in starts[:-1]), samples]
+    borders = list(_borders(starts, stops, hop, manifest.frame_count(samples)))
+    return [Cut(*edges) for edges in zip(starts, stops, borders[:-1], borders[1:], strict=True)]
+
+
+def _borders(starts: list[int], stops: list[int], hop: int, frames: int) -> Iterator[int]:
+    """Where responsibility passes on: the middle of each overlap, in frames."""
+    yield 0
+    for stop, start in zip(stops[:-1], starts[1:], strict=True):
+        yield (start + stop) // 2 // hop
+    yield frames

@@ -1,0 +1,155 @@
+"""Prometheus metrics: what the server did, and how long it took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from emotion2vec_server.batcher import BatchRun
+from emotion2vec_server.errors import StartupError
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
+_RATIOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75)
+
+
+class Metrics:
+    """One server's metrics, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self._requests = Counter(
+            "emotion2vec_requests",
+            "Calls ended, by method and gRPC status.",
+            ["method", "code"],
+            registry=registry,
+        )
+        self._request_seconds = Histogram(
+            "emotion2vec_request_seconds",
+            "Time from a call's arrival to its end.",
+            ["method"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._audio_seconds = Counter(
+            "emotion2vec_audio_seconds",
+            "Audio received, in seconds of it.",
+            ["method"],
+            registry=registry,
+        )
+        self._active_streams = Gauge(
+            "emotion2vec_active_streams", "Live streams open now.", registry=registry
+        )
+        self._queued = Gauge(
+            "emotion2vec_queued_requests", "Clips that wait now.", ["model"], registry=registry
+        )
+        self._queued_frames = Gauge(
+            "emotion2vec_queued_frames",
+            "Frames (20 ms) of the clips that wait now.",
+            ["model"],
+            registry=registry,
+        )
+        self._queue_seconds = Histogram(
+            "emotion2vec_queue_seconds",
+            "Time that a clip waited for the model.",
+            ["model"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._inference_seconds = Histogram(
+            "emotion2vec_inference_seconds",
+            "Time of a batch in the model.",
+            ["model"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._batch_size = Histogram(
+            "emotion2vec_batch_size",
+            "Clips in a batch.",
+            ["model"],
+            buckets=_ROWS,
+            registry=registry,
+        )
+        self._padding = Histogram(
+            "emotion2vec_padding_ratio",
+            "Share of a batch's frames that is padding.",
+            ["model"],
+            buckets=_RATIOS,
+            registry=registry,
+        )
+        self._rejected = Counter(
+            "emotion2vec_rejected",
+            "Clips that got no result, by reason.",
+            ["model", "reason"],
+            registry=registry,
+        )
+        self._failing = Gauge(
+            "emotion2vec_model_failing",
+            "1 while the model fails on everything.",
+            ["model"],
+            registry=registry,
+        )
+
+    @contextmanager
+    def call(self, method: str) -> Iterator[Callable[[str], None]]:
+        """Times a call; the function that it gives takes the name of the call's gRPC status."""
+        began = time.perf_counter()
+
+        def ended(code: str) -> None:
+            self._requests.labels(method, code).inc()
+            self._request_seconds.labels(method).observe(time.perf_counter() - began)
+
+        yield ended
+
+    def streams(self, active: Callable[[], int]) -> None:
+        """Registers how to ask for the number of open streams; asked when scraped."""
+        self._active_streams.set_function(active)
+
+    def audio(self, method: str, seconds: float) -> None:
+        self._audio_seconds.labels(method).inc(seconds)
+
+    def queue(self, model: str, requests: Callable[[], int], frames: Callable[[], int]) -> None:
+        """Registers how to ask for the length of a model's queue; asked when scraped."""
+        self._queued.labels(model).set_function(requests)
+        self._queued_frames.labels(model).set_function(frames)
+
+    def ran(self, model: str, run: BatchRun) -> None:
+        """A batch ran through the model."""
+        self._inference_seconds.labels(model).observe(run.run_seconds)
+        self._batch_size.labels(model).observe(run.rows)
+        self._padding.labels(model).observe(1 - run.frames / run.padded_frames)
+        for seconds in run.queue_seconds:
+            self._queue_seconds.labels(model).observe(seconds)
+
+    def rejected(self, model: str, reason: str) -> None:
+        self._rejected.labels(model, reason).inc()
+
+    def failing(self, model: str, *, failing: bool) -> None:
+        self._failing.labels(model).set(failing)
+
+    def serve(self, host: str, port: int) -> tuple[int, Callable[[], None]]:
+        """Serves them over HTTP from a thread.
+
+        Returns:
+            The port in use, and a function that stops.
+
+        Raises:
+            StartupError: the port can't be had.
+        """
+        try:
+            server, thread = start_http_server(port, host, self._registry)
+        except OSError as error:
+            raise StartupError(
+                f"can't serve metrics on {host}:{port}: {error.strerror}; "
+                "choose another --metrics-port or give --no-metrics"
+            ) from error
+
+        def stop() -> None:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+        return server.server_port, stop

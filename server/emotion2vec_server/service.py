@@ -1,0 +1,188 @@
+"""EmotionRecognitionService: what each call does, in the order in which it does it.
+
+The handlers take and give serialized messages, so one that is no protobuf gets our own error
+instead of gRPC's, and nothing is parsed before there is someone to serve it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+import grpc
+from emotion2vec.v1 import models_pb2, service_pb2
+
+from emotion2vec_server import wire
+from emotion2vec_server.advice import Advice, about_audio, about_emotion, about_length
+from emotion2vec_server.audio import AudioSpec, DecodedAudio, Level, decode
+from emotion2vec_server.catalog import Catalog
+from emotion2vec_server.emotion import Emotion
+from emotion2vec_server.metrics import Metrics
+from emotion2vec_server.recognizer import Recognition, Recognizer
+from emotion2vec_server.status import Context, errors_become_status
+from emotion2vec_server.stream_service import LiveStreams
+
+SERVICE_NAME = service_pb2.DESCRIPTOR.services_by_name["EmotionRecognitionService"].full_name
+
+R = TypeVar("R")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one caller may ask for, and below which confidence the caller is warned."""
+
+    max_audio_seconds: float
+    low_confidence: float
+
+
+class Heard(NamedTuple):
+    """Decoded audio, how loud it is, and how long it took to find out."""
+
+    audio: DecodedAudio
+    level: Level
+    seconds: float
+
+
+class EmotionRecognitionService:
+    """The handlers of the service."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        streams: LiveStreams,
+        executor: Executor,
+        limits: Limits,
+        metrics: Metrics,
+    ) -> None:
+        """`executor` runs what would block the event loop."""
+        self._catalog = catalog
+        self._streams = streams
+        self._executor = executor
+        self._limits = limits
+        self._metrics = metrics
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """The service, ready to be added to a gRPC server."""
+        unary = grpc.unary_unary_rpc_method_handler
+        return grpc.method_handlers_generic_handler(
+            SERVICE_NAME,
+            {
+                "Recognize": unary(self.recognize),
+                "StreamRecognize": grpc.stream_stream_rpc_method_handler(
+                    self._streams.stream_recognize
+                ),
+                "ListModels": unary(self.list_models),
+                "GetModel": unary(self.get_model),
+            },
+        )
+
+    async def recognize(self, data: bytes, context: Context) -> bytes:
+        async with errors_become_status(context, "Recognize", self._metrics):
+            request = wire.parse(service_pb2.RecognizeRequest, data)
+            model = self._catalog.get(request.config.model)
+            query = wire.read_query(request.config, model.manifest)
+            heard = await self._hear(request)
+            self._metrics.audio("Recognize", heard.audio.seconds)
+            recognition = await model.recognize(
+                heard.audio.samples,
+                deadline=_deadline(context),
+                frame_embeddings=query.frame_embeddings,
+                caller=context.peer(),
+            )
+            _log.debug("recognized", extra=_log_fields(request, model, heard, recognition))
+            if not recognition.segments:
+                return self._reply(request, query, model, heard, recognition)
+            # Minutes of frames take long enough to be felt by the other callers.
+            return await self._off_loop(self._reply, request, query, model, heard, recognition)
+
+    async def list_models(self, data: bytes, context: Context) -> bytes:
+        async with errors_become_status(context, "ListModels", self._metrics):
+            wire.parse(service_pb2.ListModelsRequest, data)
+            models = [self._describe(model) for model in self._catalog.models()]
+            return service_pb2.ListModelsResponse(models=models).SerializeToString()
+
+    async def get_model(self, data: bytes, context: Context) -> bytes:
+        async with errors_become_status(context, "GetModel", self._metrics):
+            request = wire.parse(service_pb2.GetModelRequest, data)
+            model = self._describe(self._catalog.get(request.name))
+            return service_pb2.GetModelResponse(model=model).SerializeToString()
+
+    async def _hear(self, request: service_pb2.RecognizeRequest) -> Heard:
+        spec = wire.read_audio_spec(request.audio_config)
+        return await self._off_loop(_hear, request.audio, spec, self._limits.max_audio_seconds)
+
+    async def _off_loop(self, function: Callable[..., R], *arguments: object) -> R:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, function, *arguments)
+
+    def _describe(self, model: Recognizer) -> models_pb2.Model:
+        return wire.model_message(
+            model,
+            is_default=model is self._catalog.get(""),
+            max_audio_seconds=self._limits.max_audio_seconds,
+        )
+
+    def _reply(
+        self,
+        request: service_pb2.RecognizeRequest,
+        query: wire.Query,
+        model: Recognizer,
+        heard: Heard,
+        recognition: Recognition,
+    ) -> bytes:
+        logits = recognition.logits
+        emotion = None if logits is None else query.classes.emotion(logits)
+        reply = service_pb2.RecognizeResponse(
+            request_id=request.request_id,
+            warnings=wire.warnings(self._advice(heard, emotion)),
+            metadata=wire.metadata(
+                model,
+                recognition,
+                audio_seconds=heard.audio.seconds,
+                decode_seconds=heard.seconds,
+            ),
+        )
+        wire.fill_result(reply, recognition, emotion, query, model.manifest)
+        if query.frames and recognition.frame_logits is not None:
+            probabilities = query.classes.probabilities(recognition.frame_logits)
+            reply.frames.CopyFrom(wire.frame_scores(probabilities, query.classes, model.manifest))
+        if query.processed_audio:
+            reply.processed_audio = wire.linear16(heard.audio.samples)
+        return reply.SerializeToString()
+
+    def _advice(self, heard: Heard, emotion: Emotion | None) -> Iterator[Advice]:
+        yield from about_audio(heard.audio, heard.level)
+        yield from about_length(heard.audio.seconds)
+        yield from about_emotion(emotion, self._limits.low_confidence)
+
+
+def _hear(data: bytes, spec: AudioSpec, max_seconds: float) -> Heard:
+    began = time.perf_counter()
+    audio = decode(data, spec, max_seconds)
+    return Heard(audio, audio.level, time.perf_counter() - began)
+
+
+def _deadline(context: Context) -> float | None:
+    """The caller's deadline on the clock of `time.monotonic`."""
+    remaining = context.time_remaining()
+    return None if remaining is None else time.monotonic() + remaining
+
+
+def _log_fields(
+    request: service_pb2.RecognizeRequest, model: Recognizer, heard: Heard, recognition: Recognition
+) -> dict[str, object]:
+    return {
+        "request_id": request.request_id,
+        "model": model.manifest.name,
+        "audio_seconds": round(heard.audio.seconds, 3),
+        "decode_ms": round(1000 * heard.seconds, 2),
+        "queue_ms": round(1000 * recognition.queue_seconds, 2),
+        "inference_ms": round(1000 * recognition.run_seconds, 2),
+        "batch_size": recognition.batch_size,
+    }

@@ -1,0 +1,90 @@
+"""What a live stream says, in order. Samples and offsets count from the beginning of the stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from emotion2vec_server.backends.base import Float32
+from emotion2vec_server.recognizer import Recognition
+from emotion2vec_server.windows import Framing
+
+
+class Closing(Enum):
+    """Why an utterance was closed."""
+
+    END_UTTERANCE = "the caller said so"
+    HALF_CLOSE = "the caller has sent all"
+    TOO_LONG = "it reached the longest length of an utterance; the next one goes on seamlessly"
+    IDLE = "no audio came for too long"
+    EXPIRED = "the stream reached the end of its life"
+    DRAINED = "the server shuts down"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """First event: the settings in force."""
+
+    framing: Framing
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """Logits [T, C] of consecutive frames; the first is frame `first_frame` of its utterance."""
+
+    utterance: int
+    first_frame: int
+    start_sample: int
+    logits: Float32
+    is_final: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Interim:
+    """The utterance so far: mean logits [C] of the frames in which somebody was to be heard."""
+
+    utterance: int
+    start_sample: int
+    end_sample: int
+    logits: Float32
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """A whole utterance: samples [start, end) of the stream, and what Recognize says of them.
+
+    Attributes:
+        samples: what the model heard, float32 [end - start].
+        recognition: None where the utterance is shorter than one frame.
+        closing: why it ended.
+        heard_speech: whether voice activity found any; None where it is off.
+    """
+
+    utterance: int
+    start_sample: int
+    end_sample: int
+    samples: Float32
+    recognition: Recognition | None
+    closing: Closing
+    heard_speech: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """Speech began, or ended, at `sample`."""
+
+    utterance: int
+    begins: bool
+    sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class HopChanged:
+    """The server can't keep up and runs the model every `hop` frames; or it can again."""
+
+    utterance: int
+    hop: int
+    degraded: bool
+
+
+Event = Started | Frames | Interim | Final | Speech | HopChanged

@@ -1,0 +1,171 @@
+"""One utterance of a live stream, without I/O: its audio, its windows, its scores so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emotion2vec_server.backends.base import Float32
+from emotion2vec_server.sample_buffer import SampleBuffer
+from emotion2vec_server.streaming.events import Frames, Interim, Speech
+from emotion2vec_server.streaming.loudness import Loudness, with_reference
+from emotion2vec_server.streaming.voice import Change, VoiceActivity
+from emotion2vec_server.windows import Framing, Window, Windower
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """What the caller of a stream asked for.
+
+    `frames`: send frame scores. `interim_results`: send running results and, with `frames`, frames
+    before they are final. `frame_embeddings`: with the final result. `voice_activity`: find speech.
+    """
+
+    framing: Framing
+    frames: bool = True
+    interim_results: bool = False
+    voice_activity: bool = True
+    frame_embeddings: bool = False
+
+    @property
+    def is_scored(self) -> bool:
+        """Whether windows need to be run before the utterance ends."""
+        return self.frames or self.interim_results
+
+
+class RunningMean:
+    """Mean of the frame logits that count so far: the utterance's logits, in the making."""
+
+    def __init__(self) -> None:
+        self._sum: NDArray[np.float64] | float = 0.0
+        self._count = 0
+
+    def add(self, logits: Float32) -> None:
+        """Counts final frames [T, C] in."""
+        self._sum = self._sum + logits.sum(axis=0, dtype=np.float64)
+        self._count += len(logits)
+
+    def with_provisional(self, logits: Float32) -> Float32 | None:
+        """The mean [C] if frames [T, C] counted too; None while nothing counts."""
+        count = self._count + len(logits)
+        if not count:
+            return None
+        total: NDArray[np.float64] = self._sum + logits.sum(axis=0, dtype=np.float64)
+        return (total / count).astype(np.float32)
+
+
+class Heard(NamedTuple):
+    """What became known by new audio."""
+
+    speech: list[Speech]
+    windows: list[Window]
+
+
+class Utterance:
+    """From its first sample, number `start_sample` of the stream, to its last."""
+
+    def __init__(
+        self,
+        index: int,
+        start_sample: int,
+        options: StreamOptions,
+        *,
+        hop: int,
+        voice: VoiceActivity | None,
+    ) -> None:
+        """`hop` is the one in force, in frames; `voice` is None where voice activity is off."""
+        self.index = index
+        self.start_sample = start_sample
+        self._options = options
+        self._windower = Windower(options.framing, early=options.interim_results)
+        self._windower.hop = hop
+        self._voice = voice
+        if voice is not None:
+            voice.begin()
+        self._audio = SampleBuffer()
+        self._loudness = Loudness()
+        self._mean = RunningMean()
+        self._has_ended = False
+
+    @property
+    def length(self) -> int:
+        """Samples heard so far."""
+        return self._audio.end
+
+    @property
+    def samples(self) -> Float32:
+        """All of them; valid until more is heard."""
+        return self._audio.view(0, self.length)
+
+    @property
+    def heard_speech(self) -> bool | None:
+        """None where voice activity is off."""
+        return None if self._voice is None else self._voice.heard_speech
+
+    def stretch(self, hop: int) -> None:
+        """From the next one on, windows are `hop` frames apart."""
+        self._windower.hop = hop
+
+    def hear(self, samples: Float32) -> Heard:
+        """Takes float32 samples [n] in."""
+        self._audio.append(samples)
+        changes = [] if self._voice is None else self._voice.push(samples)
+        windows = self._windower.push(samples) if self._options.is_scored else []
+        return Heard(self._speech(changes), [self._levelled(window) for window in windows])
+
+    def finish(self) -> Heard:
+        """No more is to come."""
+        self._has_ended = True
+        changes = [] if self._voice is None else self._voice.end(self.length)
+        last = self._windower.finish() if self._options.frames else None
+        return Heard(self._speech(changes), [] if last is None else [self._levelled(last)])
+
+    def scored(self, window: Window, logits: Float32) -> Iterator[Frames | Interim]:
+        """What the model's logits [T, C] for a window of ours make known."""
+        final = window.final_begin - window.first_frame
+        provisional = window.final_end - window.first_frame
+        if self._options.frames:
+            yield from self._frames(window.final_begin, logits[final:provisional], is_final=True)
+        # The last window's running result would be followed by the final one at once.
+        if self._options.interim_results and not self._has_ended:
+            if self._options.frames:
+                yield from self._frames(window.final_end, logits[provisional:], is_final=False)
+            yield from self._interim(window, logits[final:provisional], logits[provisional:])
+
+    def _frames(self, first: int, logits: Float32, *, is_final: bool) -> Iterator[Frames]:
+        if len(logits):
+            start = self.start_sample + first * self._options.framing.frame_hop
+            yield Frames(self.index, first, start, logits, is_final)
+
+    def _interim(self, window: Window, final: Float32, provisional: Float32) -> Iterator[Interim]:
+        counts_final = self._counts(window.final_begin, window.final_end)
+        counts_provisional = self._counts(window.final_end, window.frame_end)
+        self._mean.add(final[counts_final])
+        logits = self._mean.with_provisional(provisional[counts_provisional])
+        if logits is not None and (counts_final.any() or counts_provisional.any()):
+            end = self.start_sample + window.end_sample
+            yield Interim(self.index, self.start_sample, end, logits)
+
+    def _counts(self, first: int, last: int) -> NDArray[np.bool_]:
+        """Which of frames [first, last) count towards the running result."""
+        if self._voice is None:
+            return np.ones(last - first, dtype=np.bool_)
+        return self._voice.in_speech(first, last)
+
+    def _levelled(self, window: Window) -> Window:
+        """The window with the loudness of the utterance up to its end behind it."""
+        self._loudness.add(self._audio.view(self._loudness.count, window.end_sample))
+        samples = with_reference(
+            window.samples, self._loudness.variance, self._options.framing.frame_hop
+        )
+        return window._replace(samples=samples)
+
+    def _speech(self, changes: list[Change]) -> list[Speech]:
+        return [
+            Speech(self.index, change.begins, self.start_sample + change.sample)
+            for change in changes
+        ]

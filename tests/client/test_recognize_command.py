@@ -1,0 +1,390 @@
+"""`emotion2vec recognize`, `models` and `health`, against the small server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import wave
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from emotion2vec.v1 import recognition_pb2
+from emotion2vec_client.__main__ import main
+from emotion2vec_client.command.inputs import Missing, expand
+from grpc_health.v1 import health_pb2
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+COMMAND = (sys.executable, "-m", "emotion2vec_client")
+
+
+@pytest.fixture
+def run(server: Any, capsys: Any) -> Any:
+    """Runs the command; gives its exit code, standard output and standard error."""
+
+    def call(command: str, *arguments: Any) -> tuple[int, str, str]:
+        code = main([command, "--server", server.address, *map(str, arguments)])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path: Path, wav: Path) -> Path:
+    """calls/a.wav, calls/b/a.wav, calls/b/c.MP3 and what is no audio."""
+    root = tmp_path / "calls"
+    (root / "b").mkdir(parents=True)
+    for name in ("a.wav", "b/a.wav", "b/c.MP3"):
+        shutil.copy(wav, root / name)
+    (root / "notes.txt").write_text("no audio")
+    (root / ".hidden.wav").write_bytes(b"")
+    return root
+
+
+def test_one_file_as_bars(run: Any, wav: Path) -> None:
+    code, out, err = run("recognize", wav)
+    lines = out.splitlines()
+    assert (code, err) == (0, "")
+    assert lines[0] == f"{wav}  1.0 s, fake fp32"
+    assert re.fullmatch(r"  angry +█{21} +70\.0%  生气", lines[1])
+    assert re.match(r"  happy +███ +10\.0%", lines[2])
+    assert len(lines) == 10
+    assert "\033" not in out
+
+
+def test_several_files_as_a_table_in_order(run: Any, folder: Path) -> None:
+    code, out, _ = run("recognize", folder / "b" / "c.MP3", folder)
+    names = [line.split()[0] for line in out.splitlines()]
+    assert code == 0
+    assert names == [str(folder / name) for name in ("b/c.MP3", "a.wav", "b/a.wav")]
+    assert all("angry" in line and "happy 10.0%" in line for line in out.splitlines())
+
+
+def test_order_holds_while_several_are_in_flight(run: Any, server: Any, tmp_path: Path) -> None:
+    files = []
+    for number in range(20):
+        files.append(tmp_path / f"{number:02}.wav")
+        files[-1].write_bytes(bytes([number]) * 100)
+    server.service.gate = threading.Event()
+
+    def release() -> None:
+        for _ in range(4):
+            assert server.service.entered.acquire(timeout=10)
+        server.service.gate.set()
+
+    releaser = threading.Thread(target=release)
+    releaser.start()
+    code, out, _ = run("recognize", "--jobs", 4, "--json", *files)
+    releaser.join()
+    assert code == 0
+    assert [json.loads(line)["filename"] for line in out.splitlines()] == list(map(str, files))
+
+
+def test_json_is_one_line_for_each_input(run: Any, wav: Path, tmp_path: Path) -> None:
+    code, out, err = run("recognize", "--json", wav, tmp_path / "no.wav", "--labels", "angry,sad")
+    missing, good = map(json.loads, out.splitlines())
+    assert code == 1
+    assert missing["error"]["code"] == "NOT_FOUND"
+    assert "no.wav" in err
+    assert good["emotion"] == "angry"
+    assert list(good["scores"]) == ["angry", "sad"]
+    assert sum(good["scores"].values()) == pytest.approx(1)
+    assert good["granularity"] == "utterance"
+    assert good["metadata"]["model"] == "fake"
+    assert "embedding" not in good
+    assert "frames" not in good
+
+
+def test_json_with_frames_and_embedding(run: Any, wav: Path) -> None:
+    _, out, _ = run("recognize", "--json", "--frames", "--embedding", "--model", "other", wav)
+    result = json.loads(out)
+    assert result["granularity"] == "frame"
+    assert len(result["frames"]["probabilities"]) == 49
+    assert result["embedding"] == list(range(8))
+    assert result["metadata"]["model"] == "other"
+    assert result["readings"]["stability"]["switches"] > 0
+
+
+def test_text_tells_frames_embedding_warnings_and_readings(
+    run: Any, server: Any, wav: Path
+) -> None:
+    server.service.warnings = (
+        recognition_pb2.Warning(code=recognition_pb2.WARNING_CODE_CLIPPED, message="too loud"),
+    )
+    server.service.probabilities = (0.4, 0.35, 0.05, 0.05, 0.05, 0.025, 0.025, 0.025, 0.025)
+    _, out, _ = run("recognize", "--frames", "--embedding", wav)
+    assert "CLIPPED: too loud" in out
+    assert "mixed: angry 40% and disgusted 35%" in out
+    assert "embedding of 8 values" in out
+    assert re.search(r"0\.00 - \d\.\d\d s", out)
+
+
+def test_output_directory(run: Any, wav: Path, tmp_path: Path) -> None:
+    code, out, _ = run("recognize", "--output-dir", tmp_path / "outputs", wav)
+    (directory,) = (tmp_path / "outputs").iterdir()
+    assert code == 0
+    assert re.fullmatch(r"outputs_\d{8}_\d{6}", directory.name)
+    assert f"written to {directory}" in out
+    assert {file.name for file in directory.iterdir()} == {
+        "result.json",
+        "processed_audio.wav",
+        "embedding.npy",
+    }
+    result = json.loads((directory / "result.json").read_text(encoding="utf-8"))
+    known = ["filename", "emotion", "confidence", "scores", "granularity", "timestamp"]
+    assert list(result)[:6] == known
+    assert np.load(directory / "embedding.npy").tolist() == list(range(8))
+    with wave.open(str(directory / "processed_audio.wav")) as heard, wave.open(str(wav)) as sent:
+        assert heard.getparams() == sent.getparams()
+        assert heard.readframes(99999) == sent.readframes(99999)
+
+
+def test_output_directory_keeps_files_of_one_name_apart(
+    run: Any, folder: Path, tmp_path: Path
+) -> None:
+    run("recognize", "--frames", "--output-dir", tmp_path / "out", folder)
+    run("recognize", "--output-dir", tmp_path / "out", folder)
+    runs = sorted((tmp_path / "out").iterdir())
+    assert len(runs) == 2
+    assert sorted(path.name for path in runs[0].iterdir()) == ["a", "a_2", "c"]
+    names = [
+        json.loads((runs[0] / n / "result.json").read_text())["filename"] for n in ("a", "a_2")
+    ]
+    assert names == [str(folder / "a.wav"), str(folder / "b" / "a.wav")]
+    assert np.load(runs[0] / "c" / "frame_embeddings.npy").shape == (49, 8)
+
+
+def test_nothing_is_left_behind_when_all_fail(run: Any, tmp_path: Path) -> None:
+    code, _, _ = run("recognize", "--output-dir", tmp_path / "out", tmp_path / "no.wav")
+    assert code == 1
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_output_directory_that_cannot_be_made(run: Any, server: Any, wav: Path) -> None:
+    code, _, err = run("recognize", "--output-dir", wav, wav)
+    assert code == 2
+    assert "speech.wav" in err
+    assert server.service.requests == []
+
+
+def test_one_bad_file_does_not_stop_the_rest(
+    run: Any, server: Any, make_failure: Any, folder: Path
+) -> None:
+    (folder / "a.wav").write_bytes(b"broken")
+    server.service.failure_of[b"broken"] = make_failure(
+        grpc.StatusCode.INVALID_ARGUMENT, "this is\nno audio; send WAV", field="audio"
+    )
+    code, out, err = run("recognize", folder)
+    assert code == 1
+    assert err == f"emotion2vec: {folder / 'a.wav'}: this is no audio; send WAV\n"
+    assert len(out.splitlines()) == 2
+
+
+def test_unreadable_file(run: Any, tmp_path: Path, wav: Path) -> None:
+    dangling = tmp_path / "link.wav"
+    dangling.symlink_to(tmp_path / "nowhere")
+    code, out, err = run("recognize", dangling, wav)
+    assert code == 1
+    assert err == f"emotion2vec: {dangling}: No such file or directory\n"
+    assert "angry" in out
+
+
+def test_without_a_server_the_rest_is_not_tried(capsys: Any, folder: Path) -> None:
+    code = main(["recognize", "--server", "127.0.0.1:1", "--jobs", "1", str(folder)])
+    out, err = capsys.readouterr()
+    assert (code, out) == (1, "")
+    assert "can't reach emotion2vec-server at 127.0.0.1:1" in err
+    assert "2 more inputs were not tried" in err
+
+
+def test_wrong_token_is_told_once(run: Any, server: Any, make_failure: Any, folder: Path) -> None:
+    failure = make_failure(grpc.StatusCode.UNAUTHENTICATED, "no valid token")
+    server.service.failures.extend([failure] * 9)
+    code, _, err = run("recognize", "--token", "wrong", folder)
+    assert code == 1
+    assert err.count("no valid token") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["recognize"],
+        ["recognize", "--jobs", "0", "x"],
+        ["recognize", "--timeout", "-1", "x"],
+        ["recognize", "--nonsense", "x"],
+        ["stream"],
+        ["stream", "x", "--microphone"],
+        ["sing"],
+    ],
+)
+def test_wrong_usage(arguments: list[str], capsys: Any) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--tls-ca", "/nowhere.pem"], ["--tls-cert", "cert.pem"], ["--token", "two\nlines"]],
+)
+def test_wrong_connection_settings(arguments: list[str], capsys: Any, wav: Path) -> None:
+    assert main(["recognize", *arguments, str(wav)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_settings_from_the_environment(
+    server: Any, monkeypatch: Any, capsys: Any, wav: Path
+) -> None:
+    monkeypatch.setenv("EMOTION2VEC_SERVER", server.address)
+    monkeypatch.setenv("EMOTION2VEC_TOKEN", "secret")
+    assert main(["recognize", str(wav), "--timeout", "9"]) == 0
+    assert server.service.metadata[0]["authorization"] == "Bearer secret"
+    assert server.service.seconds_left[0] < 10
+
+
+@pytest.mark.parametrize("frames", [(), ("--frames",)])
+def test_plot(run: Any, wav: Path, tmp_path: Path, monkeypatch: Any, frames: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run("recognize", "--plot", *frames, wav)
+    picture = tmp_path / "speech.emotions.png"
+    assert code == 0
+    assert "speech.emotions.png" in out
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_plots_of_one_name_are_kept_apart(
+    run: Any, folder: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run("recognize", "--plot", folder)
+    names = {"a.emotions.png", "a_2.emotions.png", "c.emotions.png"}
+    assert {path.name for path in tmp_path.glob("*.png")} == names
+
+
+def test_plot_goes_to_the_output_directory(run: Any, wav: Path, tmp_path: Path) -> None:
+    run("recognize", "--plot", "--output-dir", tmp_path / "out", wav)
+    assert len(list((tmp_path / "out").glob("outputs_*/plot.png"))) == 1
+
+
+def test_missing_extra_is_named_before_any_work(
+    run: Any, server: Any, wav: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    code, _, err = run("recognize", "--plot", wav)
+    assert code == 2
+    assert "pip install 'emotion2vec-client[plot]'" in err
+    assert server.service.requests == []
+
+
+def test_models(run: Any) -> None:
+    code, out, _ = run("models")
+    assert code == 0
+    assert "fake  abc  fp32 on cpu, default, demo" in out
+    assert "angry disgusted" in out
+    _, out, _ = run("models", "--json")
+    assert [json.loads(line)["name"] for line in out.splitlines()] == ["fake", "other"]
+
+
+def test_health(run: Any, server: Any, capsys: Any) -> None:
+    assert run("health")[:2] == (0, f"{server.address}: SERVING\n")
+    server.health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+    assert run("health")[:2] == (1, f"{server.address}: NOT_SERVING\n")
+    assert json.loads(run("health", "--json")[1])["status"] == "NOT_SERVING"
+    assert main(["health", "--server", "127.0.0.1:1"]) == 1
+    assert "can't reach" in capsys.readouterr().err
+
+
+# As a process of its own
+
+
+def test_interrupt_ends_it_cleanly(server: Any, wav: Path) -> None:
+    server.service.gate = threading.Event()
+    process = subprocess.Popen(
+        [*COMMAND, "recognize", "--server", server.address, str(wav)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert server.service.entered.acquire(timeout=30)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert (out, err) == ("", "emotion2vec: interrupted\n")
+
+
+def test_reader_that_goes_away(server: Any, wav: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [*COMMAND, "recognize", "--server", server.address, str(wav)],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        timeout=60,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_names_and_terminals_that_are_not_utf8(server: Any, wav: Path, tmp_path: Path) -> None:
+    odd = os.path.join(os.fsencode(tmp_path), b"\xff\n.wav")  # noqa: PTH118
+    shutil.copy(os.fsencode(wav), odd)
+    done = subprocess.run(
+        [*COMMAND, "recognize", "--server", server.address, odd],
+        capture_output=True,
+        timeout=60,
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+    )
+    assert done.returncode == 0
+    assert done.stdout.isascii()
+    assert b"angry      #####" in done.stdout
+    assert len(done.stdout.splitlines()) == 10
+
+
+# Inputs
+
+
+def test_patterns_are_expanded_here_too(folder: Path) -> None:
+    found = list(expand([f"{folder}/**/*.wav"]))
+    assert found == [folder / "a.wav", folder / "b" / "a.wav"]
+    assert list(expand([f"{folder}/*"])) == [
+        folder / "a.wav",
+        folder / "b" / "a.wav",
+        folder / "b" / "c.MP3",
+        folder / "notes.txt",
+    ]
+
+
+def test_what_stands_for_no_file(folder: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    arguments = [f"{folder}/*.opus", str(empty), "nowhere.wav"]
+    found = list(expand(arguments))
+    assert [item.argument for item in found if isinstance(item, Missing)] == arguments
+
+
+def test_a_file_named_like_a_pattern_is_that_file(tmp_path: Path) -> None:
+    path = tmp_path / "take [1].wav"
+    path.write_bytes(b"")
+    assert list(expand([str(path)])) == [path]
+
+
+@settings(deadline=None, max_examples=50)
+@given(names=st.lists(st.sampled_from(["a.wav", "b", "b/c.MP3", "b/../a.wav", "."]), max_size=6))
+def test_each_file_comes_once(names: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
+    root = tmp_path_factory.mktemp("once")
+    (root / "b").mkdir()
+    for name in ("a.wav", "b/c.MP3"):
+        (root / name).write_bytes(b"")
+    found = [os.path.realpath(path) for path in expand(str(root / name) for name in names)]
+    assert len(found) == len(set(found)) <= 2

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from emotion2vec_export.checkpoint import read_checkpoint
+from emotion2vec_export.pipeline import export_bundle
+from emotion2vec_export.synthetic import LABELS, Size, write_synthetic
+from emotion2vec_server.bundle import Manifest, Parity
+
+MICRO = Size(embed_dim=32, heads=4, prenet_depth=1, depth=2, channels=16, conv_pos_groups=4)
+
+WriteCheckpoint = Callable[..., Path]
+
+
+class Silence:
+    """Progress that nobody looks at."""
+
+    def step(self, what: str) -> None: ...
+
+    def measured(self, precision: str, parity: Parity) -> None: ...
+
+
+def _export(checkpoint: Path, output: Path) -> Manifest:
+    return export_bundle(
+        read_checkpoint(checkpoint),
+        output,
+        name="micro",
+        source="tests",
+        precisions=["fp32"],
+        progress=Silence(),
+    )
+
+
+@pytest.fixture
+def export() -> Callable[[Path, Path], Manifest]:
+    """Exports a checkpoint to a bundle."""
+    return _export
+
+
+@pytest.fixture
+def write_checkpoint(tmp_path: Path) -> WriteCheckpoint:
+    """Writes a FunASR directory of a very small emotion2vec."""
+
+    def write(
+        labels: tuple[str, ...] = LABELS, size: Size = MICRO, seed: int = 0, **overrides: Any
+    ) -> Path:
+        write_synthetic(tmp_path / "checkpoint", size, seed, labels, **overrides)
+        return tmp_path / "checkpoint"
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def micro_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("micro") / "checkpoint"
+    labels = ("生气/angry", "unuse_0/unused", "开心/happy", "<unk>", "unuse_1")
+    write_synthetic(directory, MICRO, 3, labels)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def micro_bundle(micro_checkpoint: Path) -> Path:
+    output = micro_checkpoint.parent / "bundle"
+    _export(micro_checkpoint, output)
+    return output

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from emotion2vec_export import pipeline
+from emotion2vec_export.errors import ExportError, UnfaithfulError
+from emotion2vec_export.parity import EMBEDDING_BOUND
+from emotion2vec_server.bundle import Label, Parity, ParityRow, load_bundle
+
+
+def test_the_server_accepts_the_bundle(micro_bundle: Path) -> None:
+    manifest = load_bundle(micro_bundle).manifest
+    assert manifest.labels == (
+        Label(name="angry", native_name="生气"),
+        Label(name="happy", native_name="开心"),
+        Label(name="unknown", native_name="<unk>"),
+    )
+    assert (manifest.frame_hop, manifest.frame_field) == (320, 400)
+    assert (manifest.embedding_size, manifest.normalize, manifest.demo) == (32, True, False)
+    assert manifest.source_revision.startswith("sha256:")
+    (artifact,) = manifest.artifacts
+    assert artifact.parity.passed
+    assert artifact.parity.reference.startswith("funasr ")
+    assert max(row.probability_difference for row in artifact.parity.rows) < 1e-5
+    assert {row.case.partition(", ")[2] for row in artifact.parity.rows} == {"alone", "batched"}
+
+
+def test_without_a_head_it_gives_embeddings_only(export, write_checkpoint, tmp_path: Path) -> None:
+    export(write_checkpoint(labels=()), tmp_path / "bundle")
+    manifest = load_bundle(tmp_path / "bundle").manifest
+    assert manifest.labels == ()
+    (artifact,) = manifest.artifacts
+    names = [output.name for output in artifact.outputs]
+    assert names == ["embedding", "frame_embeddings", "frame_lengths"]
+    assert artifact.parity.bound == EMBEDDING_BOUND
+    assert all(row.probability_difference is None for row in artifact.parity.rows)
+
+
+def test_a_model_that_differs_is_refused(export, write_checkpoint, tmp_path, monkeypatch) -> None:
+    def wrong(*arguments):
+        model = load(*arguments)
+        with torch.no_grad():
+            model.head.bias[0] += 0.01
+        return model
+
+    load = pipeline.load_model
+    monkeypatch.setattr(pipeline, "load_model", wrong)
+    (tmp_path / "parent").mkdir()
+    with pytest.raises(UnfaithfulError, match="a probability differs by"):
+        export(write_checkpoint(), tmp_path / "parent" / "bundle")
+    assert list((tmp_path / "parent").iterdir()) == []
+
+
+@pytest.mark.parametrize("probability", [None, 0.0])
+def test_embeddings_are_bound_too(probability: float | None) -> None:
+    row = ParityRow(
+        case="speech",
+        seconds=1,
+        probability_difference=probability,
+        embedding_cosine=1,
+        frame_embedding_difference=2 * EMBEDDING_BOUND,
+    )
+    with pytest.raises(UnfaithfulError, match="a frame embedding differs"):
+        pipeline.require_faithful(Parity(reference="funasr", bound=1e-4, rows=(row,)))
+
+
+def test_only_a_bundle_is_written_over(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("")
+    with pytest.raises(ExportError, match="is no bundle"):
+        pipeline.check_output(tmp_path)
+    with pytest.raises(ExportError, match="is no bundle"):
+        pipeline.check_output(tmp_path / "precious")
+    pipeline.check_output(tmp_path / "new")
+    (tmp_path / "manifest.json").write_text("")
+    pipeline.check_output(tmp_path)
+
+
+def test_an_old_bundle_is_replaced_whole(tmp_path: Path) -> None:
+    output = tmp_path / "bundle"
+    output.mkdir()
+    (output / "manifest.json").write_text("old")
+    (output / "stale.onnx").write_text("old")
+    with pipeline._replacing(output) as fresh:
+        (fresh / "manifest.json").write_text("new")
+        assert (output / "manifest.json").read_text() == "old"
+    assert [path.name for path in output.iterdir()] == ["manifest.json"]
+    assert (output / "manifest.json").read_text() == "new"
+    assert list(tmp_path.iterdir()) == [output]
+
+
+def test_a_failure_leaves_the_old_bundle(tmp_path: Path) -> None:
+    output = tmp_path / "bundle"
+    output.mkdir()
+    (output / "manifest.json").write_text("old")
+    with pytest.raises(ZeroDivisionError), pipeline._replacing(output) as fresh:
+        (fresh / "manifest.json").write_text(str(math.pi / 0))
+    assert (output / "manifest.json").read_text() == "old"
+    assert list(tmp_path.iterdir()) == [output]

@@ -1,0 +1,243 @@
+"""Imports only go down, and each foreign library comes in through its own door.
+
+The tables are the rules; the tests hold the code against them, function-level and type-only imports
+included. A new module or library gets a row here, or the tests fail.
+"""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+# Import package: where it lies, and which of our packages it may import.
+HOUSE = {
+    "emotion2vec_server": ("server", {"emotion2vec"}),
+    "emotion2vec_client": ("clients/python", {"emotion2vec"}),
+    "emotion2vec_export": ("export", {"emotion2vec_server"}),
+}
+
+# The server from top to bottom: a module imports only from rows below its own. A package stands for
+# all modules in it.
+SERVER_LAYERS = (
+    {"__main__"},
+    {"app"},
+    {"auth", "service", "stream_service"},
+    {"status", "wire"},
+    {"session"},
+    {"streaming"},
+    {"catalog", "loading"},
+    {"recognizer"},
+    {"metrics"},
+    {"batcher"},
+    {"batching"},
+    {"longaudio", "windows"},
+    {"sample_buffer"},
+    {"advice"},
+    {"emotion"},
+    {"audio"},
+    {"backends.select"},
+    {"backends.onnx_runtime", "backends.tensorrt"},
+    {"backends.base"},
+    {"bundle", "config", "logs"},
+    {"errors"},
+)
+
+EVERYWHERE = {"*"}
+
+
+class Door(NamedTuple):
+    """A foreign library: its import name, the distribution that brings it, who may import it."""
+
+    library: str
+    distribution: str
+    modules: set[str]
+
+
+# The longest matching import name counts. A package stands for all modules in it.
+DOORS = {
+    "emotion2vec_server": (
+        Door("av", "av", {"audio.ffmpeg"}),
+        Door("emotion2vec.v1", "emotion2vec-protos", {"app", "service", "stream_service", "wire"}),
+        Door("google.protobuf", "protobuf", {"service", "status", "stream_service", "wire"}),
+        Door("google.rpc", "googleapis-common-protos", {"status"}),
+        Door("grpc", "grpcio", {"app", "auth", "service", "status", "stream_service"}),
+        Door("grpc_health", "grpcio-health-checking", {"app"}),
+        Door("grpc_reflection", "grpcio-reflection", {"app"}),
+        Door("grpc_status", "grpcio-status", {"status"}),
+        Door("numpy", "numpy", EVERYWHERE),
+        Door("onnxruntime", "onnxruntime", {"backends.onnx_runtime"}),
+        Door("prometheus_client", "prometheus-client", {"metrics"}),
+        Door("pydantic", "pydantic", {"bundle", "config"}),
+        Door("pydantic_settings", "pydantic-settings", {"config"}),
+        Door("soxr", "soxr", {"audio.resample"}),
+    ),
+    "emotion2vec_client": (
+        Door("emotion2vec.v1", "emotion2vec-protos", {"aio", "client", "requests", "responses"}),
+        Door("google.protobuf", "protobuf", EVERYWHERE),
+        Door("grpc", "grpcio", EVERYWHERE),
+        Door("matplotlib", "matplotlib", {"command.plot"}),
+        Door("numpy", "numpy", EVERYWHERE),
+        Door("rich", "rich", {"command.live"}),
+        Door("sounddevice", "sounddevice", {"command.microphone"}),
+    ),
+    "emotion2vec_export": (
+        Door("funasr", "funasr", {"demo.training", "reference"}),
+        Door("huggingface_hub", "huggingface-hub", {"hub"}),
+        Door("modelscope", "modelscope", {"hub"}),
+        Door("modelscope_hub", "modelscope-hub", {"hub"}),
+        Door("numpy", "numpy", EVERYWHERE),
+        Door("omegaconf", "omegaconf", {"checkpoint", "synthetic"}),
+        Door("onnx", "onnx", {"graph"}),
+        Door("onnxruntime", "onnxruntime", {"runtime"}),
+        Door("pydantic", "pydantic", {"__main__", "config"}),
+        Door("rich", "rich", {"__main__", "parity"}),
+        Door("soundfile", "soundfile", {"demo.recordings"}),
+        Door("torch", "torch", EVERYWHERE),
+        Door("yaml", "pyyaml", {"checkpoint"}),
+    ),
+}
+# Declared, though no module names it.
+NEVER_IMPORTED = {
+    "onnxruntime-gpu",  # imported as onnxruntime
+    "onnxscript",  # torch's ONNX exporter imports it
+}
+
+
+class Import(NamedTuple):
+    importer: str
+    target: str
+
+
+def modules_of(root: Path, package: str) -> dict[str, Path]:
+    """Modules of a package by dotted name: "emotion2vec_server.backends.base" and so on."""
+    folder = root / HOUSE[package][0]
+    modules = {}
+    for path in (folder / package).rglob("*.py"):
+        parts = path.relative_to(folder).with_suffix("").parts
+        modules[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return modules
+
+
+def imports_of(root: Path, package: str) -> Iterator[Import]:
+    """Every import statement in a package, the target as precise as its text allows."""
+    modules = modules_of(root, package)
+    for importer, path in modules.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), path)):
+            if isinstance(node, ast.Import):
+                yield from (Import(importer, alias.name) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path}:{node.lineno}: imports here are absolute"
+                base = str(node.module)
+                for alias in node.names:
+                    member = f"{base}.{alias.name}"
+                    yield Import(importer, member if member in modules else base)
+
+
+def covers(entry: str, name: str) -> bool:
+    """Whether `name` is the module or package `entry`, or lies in it."""
+    return entry == "*" or name == entry or name.startswith(f"{entry}.")
+
+
+def layer_of(name: str) -> int:
+    """Row of SERVER_LAYERS that a module belongs to; packages' own files lie below all rows."""
+    local = name.removeprefix("emotion2vec_server").removeprefix(".")
+    rows = [row for row, layer in enumerate(SERVER_LAYERS) if any(covers(e, local) for e in layer)]
+    if not rows and any(covers(local, e) for layer in SERVER_LAYERS for e in layer):
+        return len(SERVER_LAYERS)
+    assert rows, f"{name} has no row in SERVER_LAYERS"
+    return rows[0]
+
+
+def entry_of(name: str) -> str:
+    local = name.removeprefix("emotion2vec_server").removeprefix(".")
+    return next((e for layer in SERVER_LAYERS for e in layer if covers(e, local)), local)
+
+
+def test_server_imports_only_go_down(root: Path) -> None:
+    upward = [
+        f"{importer} -> {target}"
+        for importer, target in imports_of(root, "emotion2vec_server")
+        if covers("emotion2vec_server", target)
+        and entry_of(importer) != entry_of(target)
+        and layer_of(importer) >= layer_of(target)
+    ]
+    assert not upward
+
+
+def test_every_server_module_has_a_layer(root: Path) -> None:
+    for name in modules_of(root, "emotion2vec_server"):
+        layer_of(name)
+
+
+@pytest.mark.parametrize("package", HOUSE)
+def test_modules_import_each_other_in_no_circle(root: Path, package: str) -> None:
+    graph: dict[str, set[str]] = {}
+    for importer, target in imports_of(root, package):
+        if covers(package, target) and importer != target:
+            graph.setdefault(importer, set()).add(target)
+    graphlib.TopologicalSorter(graph).prepare()
+
+
+@pytest.mark.parametrize("package", HOUSE)
+def test_packages_import_only_the_packages_below_them(root: Path, package: str) -> None:
+    allowed = {package, *HOUSE[package][1]}
+    ours = {"emotion2vec", *HOUSE}
+    wrong = [
+        f"{importer} -> {target}"
+        for importer, target in imports_of(root, package)
+        if (top := target.partition(".")[0]) in ours and top not in allowed
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("package", HOUSE)
+def test_foreign_libraries_come_in_through_their_doors(root: Path, package: str) -> None:
+    not_foreign = sys.stdlib_module_names | HOUSE.keys()
+    wrong = []
+    for importer, target in imports_of(root, package):
+        if target.partition(".")[0] in not_foreign:
+            continue
+        doors = [door for door in DOORS[package] if covers(door.library, target)]
+        module = importer.removeprefix(package).removeprefix(".")
+        door = max(doors, key=lambda door: len(door.library), default=None)
+        if door is None or not any(covers(entry, module) for entry in door.modules):
+            wrong.append(f"{importer} -> {target}")
+    assert not wrong, "give each a row, or a place, in DOORS, or import it where its door is"
+
+
+@pytest.mark.parametrize("package", HOUSE)
+def test_doors_lead_somewhere(root: Path, package: str) -> None:
+    """A row that nobody uses any more, or a door that is no module, is deleted."""
+    modules = {name.removeprefix(package).removeprefix(".") for name in modules_of(root, package)}
+    targets = {target for _, target in imports_of(root, package)}
+    for door in DOORS[package]:
+        assert any(covers(door.library, target) for target in targets), door.library
+        assert {entry for entry in door.modules - EVERYWHERE if entry not in modules} == set()
+
+
+@pytest.mark.parametrize("package", HOUSE)
+def test_what_is_imported_is_declared(root: Path, package: str) -> None:
+    """Nobody leans on what another distribution brings along, or asks for what nobody imports."""
+    declared = declared_by(root, package) - NEVER_IMPORTED
+    imported = {door.distribution for door in DOORS[package]}
+    below = {f"{name.replace('_', '-')}" for name in HOUSE[package][1]} - {"emotion2vec"}
+    if "emotion2vec_server" in HOUSE[package][1]:
+        # The server's extra chooses which ONNX Runtime there is.
+        imported -= {"onnxruntime"}
+    assert imported | below == declared
+
+
+def declared_by(root: Path, package: str) -> set[str]:
+    """The distributions that a pyproject asks for, with all extras."""
+    path = root / HOUSE[package][0] / "pyproject.toml"
+    project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
+    groups = [project["dependencies"], *project.get("optional-dependencies", {}).values()]
+    return {re.split(r"[^\w.-]", text)[0] for group in groups for text in group}
