@@ -50,7 +50,9 @@ RUN python -m pip --python /opt/emotion2vec/bin/python install \
 
 FROM ${PYTHON_IMAGE} AS runtime
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin emotion2vec
+# What the server measures of its machine at start goes to the cache; a volume there keeps it.
 ENV PATH=/opt/emotion2vec/bin:$PATH \
+    XDG_CACHE_HOME=/tmp/cache \
     ORT_DISABLE_TELEMETRY=1 \
     E2V_HOST=0.0.0.0 \
     E2V_MODEL='["/models"]'

@@ -210,7 +210,7 @@ def run(job: Job) -> Outcome:
 
 
 def first_answers(
-    target: str, address: str, job: Job, count: int, alive: Callable[[], bool], limit: float = 120.0
+    job: Job, count: int, alive: Callable[[], bool], limit: float = 120.0
 ) -> list[list[float]]:
     """The scores of the job's first `count` clips, as soon as the server answers at all.
 
@@ -220,7 +220,7 @@ def first_answers(
     speech = clips(job.mix, job.clips, job.seed)[:count]
 
     async def ask() -> list[list[float]]:
-        opened = open_target(target, address, speech)
+        opened = open_target(job.target, job.address, speech)
         try:
             await _until_answer(opened, alive, limit)
             answers = await asyncio.gather(*(opened.call(clip) for clip in range(count)))

@@ -202,7 +202,9 @@ def _specs(infos: Iterator[onnx.ValueInfoProto]) -> tuple[TensorSpec, ...]:
         TensorSpec(
             name=info.name,
             dtype=helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type).name,
-            shape=tuple(axis.dim_param or axis.dim_value for axis in info.type.tensor_type.shape.dim),
+            shape=tuple(
+                axis.dim_param or axis.dim_value for axis in info.type.tensor_type.shape.dim
+            ),
         )
         for info in infos
     )

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
-
 START_SECONDS = 180
 STOP_SECONDS = 20
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -44,11 +43,16 @@ def resident_bytes(pid: int) -> int:
     return sum(_resident_pages(member) for member in family(pid)) * _PAGE
 
 
-def peak_resident_bytes() -> int:
-    """Most memory that this process has had in use."""
-    status = Path("/proc/self/status").read_text()
+def peak_resident_bytes(pid: int) -> int:
+    """Most memory that the process has had in use, since `forget_peak` if that was called."""
+    status = Path(f"/proc/{pid}/status").read_text()
     found = re.search(r"VmHWM:\s+(\d+) kB", status)
     return int(found[1]) * 1024 if found else 0
+
+
+def forget_peak(pid: int) -> None:
+    """Sets the peak back to what is in use now: proc(5), clear_refs."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def _ticks(pid: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import venv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,7 +72,8 @@ class Peer:
         if not self.requirements or (stamp.exists() and stamp.read_text() == wanted):
             return
         print(f"installing {self.name} into {stamp.parent} (once)", file=sys.stderr, flush=True)
-        venv.create(stamp.parent, with_pip=True)
+        create = [sys.executable, "-m", "venv", "--clear", str(stamp.parent)]
+        subprocess.run(create, check=True)
         pip = [str(self.python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, *wanted.splitlines()], check=True)
         stamp.write_text(wanted)

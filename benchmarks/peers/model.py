@@ -23,7 +23,9 @@ class Model:
         providers = ["CPUExecutionProvider"]
         self._session = ort.InferenceSession(path, options, providers=providers)
 
-    def __call__(self, clips: Sequence[bytes | memoryview | NDArray[np.int16]]) -> NDArray[np.float32]:
+    def __call__(
+        self, clips: Sequence[bytes | memoryview | NDArray[np.int16]]
+    ) -> NDArray[np.float32]:
         """LINEAR16 clips at 16 kHz -> [B, C]."""
         pcm = [np.frombuffer(clip, dtype="<i2") for clip in clips]
         lengths = np.array([len(clip) for clip in pcm], dtype=np.int64)
@@ -31,7 +33,9 @@ class Model:
         for row, clip in zip(waveforms, pcm, strict=True):
             np.multiply(clip, np.float32(1 / 32768), out=row[: len(clip)])
         feeds = {"waveform": waveforms, "lengths": lengths}
-        logits, *_ = self._session.run(["logits", "embedding", "frame_logits", "frame_lengths"], feeds)
+        logits, *_ = self._session.run(
+            ["logits", "embedding", "frame_logits", "frame_lengths"], feeds
+        )
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         probabilities: NDArray[np.float32] = exponentials / exponentials.sum(axis=1, keepdims=True)
         return probabilities

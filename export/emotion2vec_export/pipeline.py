@@ -86,7 +86,7 @@ def export_bundle(
             exporter={tool: version(tool) for tool in _TOOLS},
             artifacts=tuple(artifacts),
         )
-        text = manifest.model_dump_json(indent=2, exclude_none=True)
+        text = manifest.model_dump_json(indent=2)
         (directory / MANIFEST).write_text(text + "\n", encoding="utf-8")
         return manifest
 

@@ -14,6 +14,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from emotion2vec_server.auth import TokenInterceptor, read_tokens
+from emotion2vec_server.calls import Calls
 from emotion2vec_server.catalog import Catalog
 from emotion2vec_server.config import Settings
 from emotion2vec_server.errors import ConfigError, StartupError
@@ -25,6 +26,7 @@ from emotion2vec_server.streaming.reader import StreamLimits
 
 # The rest of the drain time is for their final results.
 _STREAM_SHARE = 0.8
+_LAST_REPLIES_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -40,10 +42,12 @@ class Server:
         self._settings = settings
         self._catalog = Catalog()
         self._metrics = Metrics()
+        self._calls = Calls(self._metrics)
         self._executor = ThreadPoolExecutor(settings.decode_threads or None, "decode")
         self._health = health.aio.HealthServicer()
         self._streams = LiveStreams(
             self._catalog,
+            self._calls,
             self._executor,
             StreamLimits(
                 idle=settings.stream_idle_seconds,
@@ -89,7 +93,10 @@ class Server:
         await self._health.enter_graceful_shutdown()
         models = self._catalog.close()
         self._streams.drain(_STREAM_SHARE * grace)
-        await self._grpc.stop(grace)
+        # While calls are under way, new ones still come in to be told UNAVAILABLE: gRPC itself
+        # would end as CANCELLED what has reached it but no handler yet.
+        await self._calls.ended(grace)
+        await self._grpc.stop(_LAST_REPLIES_SECONDS)
         for model in models:
             await model.batcher.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
@@ -101,6 +108,7 @@ class Server:
         service = EmotionRecognitionService(
             self._catalog,
             self._streams,
+            self._calls,
             self._executor,
             Limits(self._settings.max_audio_seconds, self._settings.low_confidence),
             self._metrics,

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from emotion2vec_server.backends.base import Backend
 from emotion2vec_server.backends.select import load_backend
 from emotion2vec_server.batcher import Batcher, BatchLimits, BatchRun
 from emotion2vec_server.bundle import Bundle, Manifest, load_bundle
 from emotion2vec_server.config import Settings
+from emotion2vec_server.cost import CostModel, measure
+from emotion2vec_server.cost_cache import CostCache, cache_directory, processor
 from emotion2vec_server.errors import ConfigError
 from emotion2vec_server.metrics import Metrics
-from emotion2vec_server.recognizer import ModelRunner, Recognizer
+from emotion2vec_server.recognizer import Clip, ModelRunner, Recognizer
 
 DEMO_BUNDLE = Path(__file__).parent / "demo"
+_WARM_UP_SHAPES = ((1, 49), (1, 249), (2, 249))
 _log = logging.getLogger(__name__)
 
 
@@ -72,19 +78,19 @@ def _load(
     on_failing: Callable[[str, str | None], None],
 ) -> Recognizer:
     manifest = bundle.manifest
+    threads = settings.threads or _cores()
+    instances = settings.instances or 1
     backend = load_backend(
-        bundle,
-        precision=settings.precision,
-        provider=settings.provider,
-        threads=settings.threads or _cores(),
+        bundle, precision=settings.precision, provider=settings.provider, threads=threads
     )
     runner = ModelRunner(backend)
     limits = _limits(settings, manifest)
+    key = _cost_key(backend, manifest, threads, instances)
     batcher = Batcher(
         runner,
-        _cost(runner, manifest),
+        _warm_up(runner, key, limits, manifest),
         limits,
-        workers=settings.instances or 1,
+        workers=instances,
         observer=ModelObserver(manifest.name, metrics, on_failing),
     )
     metrics.queue(manifest.name, lambda: batcher.waiting, lambda: batcher.waiting_frames)
@@ -110,12 +116,41 @@ def _limits(settings: Settings, manifest: Manifest) -> BatchLimits:
     )
 
 
-class _cost:
-    def __init__(self, *a):
-        pass
+def _warm_up(
+    runner: ModelRunner, key: Mapping[str, str], limits: BatchLimits, manifest: Manifest
+) -> CostModel:
+    """Runs the model so that the first caller finds it warm, and learns what a batch costs.
 
-    def seconds(self, batch, frames):
-        return 0.001 + 1e-5 * batch * frames
+    Measured once for all that `key` names, and kept on disk.
+    """
+
+    def run(rows: int, frames: int) -> None:
+        samples = np.zeros((frames - 1) * manifest.frame_hop + manifest.frame_field, np.float32)
+        runner([Clip(samples, frame_embeddings=False)] * rows)
+
+    cache = CostCache(cache_directory())
+    cost = cache.load(key)
+    if cost is None:
+        _log.info("measuring what a batch costs", extra={"model": manifest.name})
+        cost = measure(run, max_batch=limits.max_rows, max_frames=limits.max_frames)
+        cache.store(key, cost)
+    else:
+        for rows, frames in _WARM_UP_SHAPES:
+            run(rows, frames)
+    return cost
+
+
+def _cost_key(backend: Backend, manifest: Manifest, threads: int, instances: int) -> dict[str, str]:
+    """All that the time of a batch depends on."""
+    return {
+        "model": manifest.version,
+        "precision": backend.precision,
+        "runtime": backend.runtime,
+        "processor": processor(),
+        "cores": str(_cores()),
+        "threads": str(threads),
+        "instances": str(instances),
+    }
 
 
 def _refuse_equal_names(bundles: Sequence[Bundle]) -> None:

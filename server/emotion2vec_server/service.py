@@ -20,11 +20,12 @@ from emotion2vec.v1 import models_pb2, service_pb2
 from emotion2vec_server import wire
 from emotion2vec_server.advice import Advice, about_audio, about_emotion, about_length
 from emotion2vec_server.audio import AudioSpec, DecodedAudio, Level, decode
+from emotion2vec_server.calls import Calls
 from emotion2vec_server.catalog import Catalog
 from emotion2vec_server.emotion import Emotion
 from emotion2vec_server.metrics import Metrics
 from emotion2vec_server.recognizer import Recognition, Recognizer
-from emotion2vec_server.status import Context, errors_become_status
+from emotion2vec_server.status import Context
 from emotion2vec_server.stream_service import LiveStreams
 
 SERVICE_NAME = service_pb2.DESCRIPTOR.services_by_name["EmotionRecognitionService"].full_name
@@ -56,6 +57,7 @@ class EmotionRecognitionService:
         self,
         catalog: Catalog,
         streams: LiveStreams,
+        calls: Calls,
         executor: Executor,
         limits: Limits,
         metrics: Metrics,
@@ -63,6 +65,7 @@ class EmotionRecognitionService:
         """`executor` runs what would block the event loop."""
         self._catalog = catalog
         self._streams = streams
+        self._calls = calls
         self._executor = executor
         self._limits = limits
         self._metrics = metrics
@@ -83,7 +86,7 @@ class EmotionRecognitionService:
         )
 
     async def recognize(self, data: bytes, context: Context) -> bytes:
-        async with errors_become_status(context, "Recognize", self._metrics):
+        async with self._calls.handle(context, "Recognize"):
             request = wire.parse(service_pb2.RecognizeRequest, data)
             model = self._catalog.get(request.config.model)
             query = wire.read_query(request.config, model.manifest)
@@ -102,13 +105,13 @@ class EmotionRecognitionService:
             return await self._off_loop(self._reply, request, query, model, heard, recognition)
 
     async def list_models(self, data: bytes, context: Context) -> bytes:
-        async with errors_become_status(context, "ListModels", self._metrics):
+        async with self._calls.handle(context, "ListModels"):
             wire.parse(service_pb2.ListModelsRequest, data)
             models = [self._describe(model) for model in self._catalog.models()]
             return service_pb2.ListModelsResponse(models=models).SerializeToString()
 
     async def get_model(self, data: bytes, context: Context) -> bytes:
-        async with errors_become_status(context, "GetModel", self._metrics):
+        async with self._calls.handle(context, "GetModel"):
             request = wire.parse(service_pb2.GetModelRequest, data)
             model = self._describe(self._catalog.get(request.name))
             return service_pb2.GetModelResponse(model=model).SerializeToString()

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any, NoReturn
 
 import grpc
@@ -15,11 +11,9 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from emotion2vec_server.errors import InvalidRequestError, RequestError
-from emotion2vec_server.metrics import Metrics
 
 # Our handlers take and give serialized messages.
 Context = grpc.aio.ServicerContext[bytes, bytes]
-_log = logging.getLogger(__name__)
 
 
 async def abort(context: Context, error: RequestError) -> NoReturn:
@@ -30,35 +24,6 @@ async def abort(context: Context, error: RequestError) -> NoReturn:
     )
     await context.abort(code, str(error), (*status.trailing_metadata, *_push_back(error)))
     raise AssertionError("abort returned")
-
-
-@asynccontextmanager
-async def errors_become_status(
-    context: Context, method: str, metrics: Metrics
-) -> AsyncIterator[None]:
-    """Runs a handler's body: whatever it raises becomes a status, and the call is counted.
-
-    An error that nobody foresaw becomes INTERNAL with a plain sentence; its traceback goes to the
-    log and never onto the wire.
-    """
-    with metrics.call(method) as ended:
-        try:
-            yield
-        except RequestError as error:
-            ended(error.status)
-            _log.debug("refused", extra={"status": error.status, "reason": str(error)})
-            await abort(context, error)
-        except asyncio.CancelledError:
-            ended("CANCELLED")
-            raise
-        except Exception:  # noqa: BLE001 (the edge: nothing passes it but a status)
-            ended("INTERNAL")
-            _log.exception("unforeseen error in a request")
-            await context.abort(
-                grpc.StatusCode.INTERNAL, "internal error; the server's log has more"
-            )
-        else:
-            ended("OK")
 
 
 def _details(error: RequestError) -> list[AnyMessage]:

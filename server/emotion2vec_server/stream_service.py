@@ -15,13 +15,14 @@ from emotion2vec.v1 import recognition_pb2, service_pb2
 from emotion2vec_server import wire
 from emotion2vec_server.advice import Advice, Code, about_audio, about_emotion, about_length
 from emotion2vec_server.audio import AudioSpec, DecodedAudio, StreamDecoder
+from emotion2vec_server.calls import Calls
 from emotion2vec_server.catalog import Catalog
 from emotion2vec_server.emotion import Emotion
 from emotion2vec_server.errors import InvalidRequestError, OverloadedError
 from emotion2vec_server.metrics import Metrics
 from emotion2vec_server.recognizer import Recognizer
 from emotion2vec_server.session import Session
-from emotion2vec_server.status import Context, errors_become_status
+from emotion2vec_server.status import Context
 from emotion2vec_server.streaming.events import (
     Event,
     Final,
@@ -56,6 +57,7 @@ class LiveStreams:
     def __init__(
         self,
         catalog: Catalog,
+        calls: Calls,
         executor: Executor,
         limits: StreamLimits,
         metrics: Metrics,
@@ -65,6 +67,7 @@ class LiveStreams:
     ) -> None:
         """`executor` runs what would block the event loop."""
         self._catalog = catalog
+        self._calls = calls
         self._executor = executor
         self._limits = limits
         self._metrics = metrics
@@ -82,7 +85,7 @@ class LiveStreams:
         self, requests: AsyncIterator[bytes], context: Context
     ) -> AsyncIterator[bytes]:
         """Handles one stream of serialized messages."""
-        async with errors_become_status(context, "StreamRecognize", self._metrics):
+        async with self._calls.handle(context, "StreamRecognize"):
             opening = self._read_opening(await anext(requests, b""))
             session = self._admit(opening, context.peer())
             sequence = count()
@@ -120,10 +123,9 @@ class LiveStreams:
             model = self._catalog.get(config.config.model)
             audio = wire.read_audio_spec(config.audio_config)
             StreamDecoder(audio)
-            with _within("config"):
-                query = wire.read_query(
-                    config.config, model.manifest, default=recognition_pb2.GRANULARITY_FRAME
-                )
+            query = wire.read_query(
+                config.config, model.manifest, default=recognition_pb2.GRANULARITY_FRAME
+            )
             detection = config.voice_activity_detection
             if detection not in service_pb2.VoiceActivityDetection.values():
                 raise InvalidRequestError("voice_activity_detection", f"unknown value {detection}")

@@ -235,7 +235,8 @@ class FakeService(service_pb2_grpc.EmotionRecognitionServiceServicer):
         if config.encoding == audio_pb2.AUDIO_ENCODING_FLOAT32:
             return (np.frombuffer(audio, "<f4") * 32767).astype("<i2")
         raw = config.encoding == audio_pb2.AUDIO_ENCODING_LINEAR16
-        return np.frombuffer(audio if raw else audio[44 : len(audio) // 2 * 2], "<i2")
+        samples = audio if raw else audio[44:]
+        return np.frombuffer(samples[: len(samples) // 2 * 2], "<i2")
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -125,7 +126,7 @@ def test_stretches_tile_the_frames(rows: Any) -> None:
     found = list(stretches(frames(rows, start=3.0)))
     assert found[0].start == 3.0
     assert found[-1].end == pytest.approx(3.0 + len(rows) * 0.02)
-    for earlier, later in zip(found, found[1:], strict=False):
+    for earlier, later in pairwise(found):
         assert earlier.end == later.start
         assert earlier.label != later.label
     readings = read(recognition(of_frames=frames(rows, start=3.0)))

@@ -91,7 +91,7 @@ def test_order_holds_while_several_are_in_flight(run: Any, server: Any, tmp_path
 
 def test_json_is_one_line_for_each_input(run: Any, wav: Path, tmp_path: Path) -> None:
     code, out, err = run("recognize", "--json", wav, tmp_path / "no.wav", "--labels", "angry,sad")
-    missing, good = map(json.loads, out.splitlines())
+    good, missing = map(json.loads, out.splitlines())
     assert code == 1
     assert missing["error"]["code"] == "NOT_FOUND"
     assert "no.wav" in err
@@ -251,6 +251,12 @@ def test_settings_from_the_environment(
     assert main(["recognize", str(wav), "--timeout", "9"]) == 0
     assert server.service.metadata[0]["authorization"] == "Bearer secret"
     assert server.service.seconds_left[0] < 10
+
+
+@pytest.mark.filterwarnings("error")
+def test_plot_of_a_name_that_no_font_has(run: Any, wav: Path, tmp_path: Path) -> None:
+    path = wav.rename(tmp_path / "你好 $x_1$.wav")
+    assert run("recognize", "--plot", "--output-dir", tmp_path / "out", path)[::2] == (0, "")
 
 
 @pytest.mark.parametrize("frames", [(), ("--frames",)])

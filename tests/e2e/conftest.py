@@ -27,6 +27,14 @@ class RunningServer:
     metrics_url: str
     log: list[str]
 
+    def wait_for(self, words: str) -> None:
+        """Reads on in the log until a line has these words, or the log ends."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.log.append(line.rstrip())
+            if words in line:
+                return
+
     def stop(self) -> int:
         """Sends SIGTERM; returns the exit status. The rest of the log is added to `log`."""
         if self.process.poll() is None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import contextlib
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from emotion2vec_export.__main__ import main
 from emotion2vec_export.checkpoint import read_checkpoint
 from emotion2vec_export.pipeline import export_bundle
 from emotion2vec_export.synthetic import LABELS, Size, write_synthetic
@@ -62,7 +65,16 @@ def micro_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def micro_bundle(micro_checkpoint: Path) -> Path:
-    output = micro_checkpoint.parent / "bundle"
-    _export(micro_checkpoint, output)
-    return output
+def exported_by_command(micro_checkpoint: Path) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of the command, which writes `micro_bundle`."""
+    output = str(micro_checkpoint.parent / "bundle")
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main([str(micro_checkpoint), "--output", output])
+    return code, out.getvalue(), err.getvalue()
+
+
+@pytest.fixture(scope="session")
+def micro_bundle(micro_checkpoint: Path, exported_by_command: tuple[int, str, str]) -> Path:
+    assert exported_by_command[0] == 0, exported_by_command[2]
+    return micro_checkpoint.parent / "bundle"

@@ -15,8 +15,6 @@ from math import inf
 from statistics import mean
 from typing import Protocol
 
-import pytest
-
 from emotion2vec_server.batching.fair_queue import Ticket
 from emotion2vec_server.batching.scheduler import Batch, BatchLimits, Refusal, Scheduler, Turn
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from emotion2vec_server.bundle import Manifest
 from emotion2vec_server.longaudio import cut
 from hypothesis import given
@@ -27,7 +29,7 @@ def test_windows_tile(samples: int, window: int, overlap: float) -> None:
         assert part.start % MANIFEST.frame_hop == 0
         kept = part.kept(MANIFEST.frame_hop)
         assert 0 <= kept.start < kept.stop <= MANIFEST.frame_count(part.stop - part.start)
-    for left, right in zip(cuts[:-1], cuts[1:], strict=True):
+    for left, right in pairwise(cuts):
         assert left.last == right.first
         assert left.stop - right.start >= shared
 

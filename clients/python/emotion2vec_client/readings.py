@@ -28,6 +28,8 @@ ALERT_PROBABILITY = 0.5
 ALERT_SECONDS = 2.0
 """How long they must last."""
 
+_TIMES = {0: "not once", 1: "once", 2: "twice"}
+
 
 @dataclass(frozen=True, slots=True)
 class Stability:
@@ -87,8 +89,7 @@ class Readings:
             )
         if self.stability:
             word = "steady" if self.stability.steady else "unsteady"
-            count = self.stability.switches
-            changes = "1 time" if count == 1 else f"{count} times"
+            changes = _TIMES.get(self.stability.switches, f"{self.stability.switches} times")
             yield f"{word}: the leading emotion changes {changes}"
         for alert in self.alerts:
             yield (

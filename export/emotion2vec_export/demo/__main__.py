@@ -24,6 +24,7 @@ from emotion2vec_export.demo.synthesis import SynthesisError, is_available
 from emotion2vec_export.demo.training import build_model, frame_logits, train
 from emotion2vec_export.synthetic import write_checkpoint
 
+_SAVE_EVERY = 100
 _EVALUATED = 60
 """Held-out clips a class."""
 _EXCERPTS = 5
@@ -54,10 +55,14 @@ def make_demo(output: Path, plan: Plan, cache: Path) -> None:
     clips = training_clips(plan.clips_per_class, plan.seed, cache)
     synthesised = time.perf_counter()
     model = build_model(plan.seed)
-    maker = BatchMaker(clips, plan.seed, plan.batch_seconds)
-    losses = [progress.loss for progress in train(model, maker, plan)]
+    ramp = max(1, round(plan.ramp * plan.steps))
+    maker = BatchMaker(clips, plan.seed, plan.batch_seconds, ramp)
+    losses = []
+    for progress in train(model, maker, plan):
+        losses.append(progress.loss)
+        if progress.step % _SAVE_EVERY == _SAVE_EVERY - 1 or progress.step == plan.steps - 1:
+            write_checkpoint(output / "checkpoint", demo_options(), model.state_dict())
     trained = time.perf_counter()
-    write_checkpoint(output / "checkpoint", demo_options(), model.state_dict())
     run = Run(
         plan=plan,
         parameters=sum(parameter.numel() for parameter in model.parameters()),

@@ -40,11 +40,13 @@ class Plan:
 
     seed: int = 0
     clips_per_class: int = 400
-    steps: int = 1600
-    batch_seconds: float = 48.0
-    learning_rate: float = 1.5e-3
+    steps: int = 1300
+    batch_seconds: float = 32.0
+    ramp: float = 0.4
+    """Share of the steps over which batches grow from clean to mixed and disturbed."""
+    learning_rate: float = 2e-3
     weight_decay: float = 0.02
-    warmup: float = 0.08
+    warmup: float = 0.03
     """Share of the steps over which the learning rate rises."""
     label_smoothing: float = 0.1
     frame_weight: float = 0.5

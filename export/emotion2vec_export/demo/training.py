@@ -46,20 +46,14 @@ def train(model: nn.Module, maker: BatchMaker, plan: Plan) -> Iterator[Progress]
     """Trains `model` in place, one step for each value taken from the iterator."""
     torch.set_num_threads(plan.threads)
     torch.manual_seed(plan.seed)
-    optimizer = torch.optim.AdamW(
-        _parameter_groups(model, plan.weight_decay), lr=plan.learning_rate, betas=(0.9, 0.98)
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, plan))
+    optimizer = _Optimizer(model, plan)
     model.train()
     started = time.perf_counter()
     for step, batch in enumerate(_prefetched(maker, plan.steps)):
         with torch.autocast("cpu", torch.bfloat16):
             loss = _loss(model, batch, plan)
-        optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
+        optimizer.step(_rate(step, plan))
         if step % _LOG_EVERY == 0:
             elapsed = time.perf_counter() - started
             logger.info("step %d of %d: loss %.3f, %.0f s", step, plan.steps, loss.item(), elapsed)
@@ -112,15 +106,48 @@ def _loss(model: nn.Module, batch: Batch, plan: Plan) -> Tensor:
     return clip + plan.frame_weight * frame
 
 
-def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Only matrices and kernels decay: not norms, biases, extra tokens or ALiBi scales."""
-    matrices = [p for n, p in model.named_parameters() if p.dim() > 1 and n.endswith(".weight")]
-    chosen = {id(p) for p in matrices}
-    others = [p for p in model.parameters() if id(p) not in chosen]
-    return [
-        {"params": matrices, "weight_decay": weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
+class _Optimizer:
+    """Muon for matrices and convolution kernels, AdamW for the rest.
+
+    On this model Muon needs about half the steps of AdamW, and time on a CPU is what is scarce.
+    Norms, biases, extra tokens, ALiBi scales and the head are no matrices in its sense.
+    """
+
+    def __init__(self, model: nn.Module, plan: Plan) -> None:
+        self._parameters = list(model.parameters())
+        self._kernels = [
+            parameter
+            for name, parameter in model.named_parameters()
+            if name.endswith(".weight") and parameter.dim() > 1 and not name.startswith("proj.")
+        ]
+        chosen = {id(parameter) for parameter in self._kernels}
+        # Muon takes matrices only: these share the kernels' memory, as [out, in x width].
+        self._matrices = [nn.Parameter(kernel.detach().flatten(1)) for kernel in self._kernels]
+        self._muon = torch.optim.Muon(
+            self._matrices,
+            lr=plan.learning_rate,
+            weight_decay=plan.weight_decay,
+            adjust_lr_fn="match_rms_adamw",
+        )
+        self._adam = torch.optim.AdamW(
+            [parameter for parameter in self._parameters if id(parameter) not in chosen],
+            lr=plan.learning_rate,
+            betas=(0.9, 0.98),
+            weight_decay=0.0,
+        )
+        self._learning_rate = plan.learning_rate
+
+    def step(self, rate: float) -> None:
+        """Moves the parameters along their gradients, at `rate` times the learning rate."""
+        nn.utils.clip_grad_norm_(self._parameters, 1.0)
+        for matrix, kernel in zip(self._matrices, self._kernels, strict=True):
+            matrix.grad = None if kernel.grad is None else kernel.grad.flatten(1)
+        for optimizer in (self._muon, self._adam):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * self._learning_rate
+            optimizer.step()
+        for parameter in self._parameters:
+            parameter.grad = None
 
 
 def _rate(step: int, plan: Plan) -> float:

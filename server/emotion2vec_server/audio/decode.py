@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -73,20 +74,21 @@ def decode(data: bytes | memoryview, spec: AudioSpec, max_seconds: float) -> Dec
 
 
 def _convert(source: Source, max_seconds: float) -> Float32:
-    limit = max_seconds * source.sample_rate
     skip = round(source.skip * source.sample_rate)
-    last = None if source.keep is None else skip + round(source.keep * source.sample_rate)
+    last = math.inf if source.keep is None else skip + round(source.keep * source.sample_rate)
+    # An encoder's run-in is no audio; more than a second of it is decoding all the same.
+    limit = max_seconds * source.sample_rate + min(skip, source.sample_rate)
     resampler = Resampler(source.sample_rate)
     heard: list[Float32] = []
     end = 0
     for block in source.blocks:
         start, end = end, end + block.shape[1]
-        if end - min(skip, source.sample_rate) > limit:
+        if min(end, last) > limit:
             raise TooLargeError(f"the audio is longer than {max_seconds:g} s: split it")
-        part = block[:, max(0, skip - start) : None if last is None else max(0, last - start)]
+        part = block[:, max(0, skip - start) : max(0, int(min(end, last)) - start)]
         if part.size:
             heard.append(resampler.push(mix_down(part)))
-        if last is not None and end >= last:
+        if end >= last:
             break
     heard.append(resampler.finish())
     full = [part for part in heard if part.size]

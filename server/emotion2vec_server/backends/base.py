@@ -40,6 +40,11 @@ class Backend(Protocol):
     @property
     def precision(self) -> str: ...
 
+    @property
+    def runtime(self) -> str:
+        """The library, its version and the device: what else the time of a batch depends on."""
+        ...
+
     def run(self, waveforms: Float32, lengths: Int64, *, frame_embeddings: bool = False) -> Outputs:
         """Runs one batch.
 

@@ -78,6 +78,10 @@ class OnnxRuntimeBackend:
     def precision(self) -> str:
         return self._precision
 
+    @property
+    def runtime(self) -> str:
+        return f"onnxruntime {ort.__version__} {self._provider}"
+
     def run(self, waveforms: Float32, lengths: Int64, *, frame_embeddings: bool = False) -> Outputs:
         """See `Backend.run`."""
         names = self._all_outputs if frame_embeddings else self._pooled_outputs

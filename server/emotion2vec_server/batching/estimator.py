@@ -1,9 +1,8 @@
 """What runs really take: the measured cost model, corrected by what was seen since.
 
-No estimate can latch. `condemn` is called for each request that is given up because of one, and
-makes the next estimate milder, until a request is tried and its run tells the truth. And the drain
-rate falls only by runs that left a backlog, since other runs are small for want of requests, while
-it rises by any run that was faster.
+No estimate can latch. Where nothing runs because of one, `doubt` makes the next one milder, until a
+request is tried and its run tells the truth. And the drain rate falls only by runs that left a
+backlog, since other runs are small for want of requests, while it rises by any run that was faster.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import Protocol
 
 _LEARN = 0.3
 """Weight of the newest run in the moving averages."""
-_DOUBT = 0.98
+_DOUBT = 0.9
 _USUAL_FRAMES = 250
 """5 s of audio, for a first guess."""
 
@@ -55,7 +54,7 @@ class Estimator:
         """Time to work off so many waiting frames, at the measured rate."""
         return frames / (self._rate * self._workers)
 
-    def condemn(self) -> None:
+    def doubt(self) -> None:
         self.correction *= _DOUBT
 
     def learn(self, rows: int, frames: int, longest: int, seconds: float, *, backlog: bool) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from emotion2vec_server.batching.estimator import Estimator
 from emotion2vec_server.batching.fair_queue import TicketT
 
-_PAYS = 0.95
+_PAYS = 0.9
 """A batch must cost less than this part of its members' runs alone. All members wait for its end,
 so a gain within the error of the cost model is worth nobody's wait."""
 

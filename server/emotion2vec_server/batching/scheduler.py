@@ -251,8 +251,8 @@ class Scheduler(Generic[TicketT]):
         late = [ticket for ticket in near if now + ticket.alone * scale > ticket.deadline]
         for ticket in late:
             self.withdraw(ticket)
-            if ticket.deadline > now:
-                self._estimate.condemn()
+        if len(late) == len(near) and any(ticket.deadline > now for ticket in late):
+            self._estimate.doubt()
         return [ticket for ticket in near if ticket.waiting] if late else near, late
 
     def _wait(self, budget: Budget, now: float) -> Wait | None:

@@ -1,4 +1,4 @@
-"""Bytes that mean harm: any give a result or a clear error, at a bounded price, and open nothing."""
+"""Bytes that mean harm: a result or a clear error, at a bounded price, and nothing is opened."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ def try_to_decode(data: bytes, spec: AudioSpec = DETECT) -> None:
         audio = decode(data, spec, 5)
     except InvalidRequestError as error:
         assert error.field in ("audio", "audio_config.encoding")  # noqa: PT017
-        assert str(error)
     except TooLargeError:
         pass
     else:
@@ -205,8 +204,9 @@ def test_mp4_packets_that_overlap_are_not_multiplied(
 def test_packets_without_sound_are_not_followed_for_ever(
     files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opus = files["opus"]
-    header = b"OggS\0\0" + struct.pack("<q", -1) + opus[14:18] + struct.pack("<II", 9, 0)
+    vorbis = files["vorbis"]
+    headers = vorbis[: vorbis.rindex(b"OggS")]
+    header = b"OggS\0\0" + struct.pack("<q", -1) + vorbis[14:18] + struct.pack("<II", 9, 0)
     page = ogg_with_true_checksums(header + b"\xff" + bytes(255))
     tried = []
     decode_packet = ffmpeg_door._decode_packet
@@ -215,7 +215,7 @@ def test_packets_without_sound_are_not_followed_for_ever(
         "_decode_packet",
         lambda context, packet: tried.append(1) or decode_packet(context, packet),
     )
-    try_to_decode(opus + page * 1000)
+    try_to_decode(headers + page * 1000)
     assert 1000 < len(tried) < 3000
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from collections import deque
 from types import TracebackType
 from typing import Self
@@ -29,7 +29,7 @@ from emotion2vec_client.results import Float32, Frames
 
 _NOW_SECONDS = 1.0
 _STRIP_SECONDS = 20.0
-_REDRAW_SECONDS = 0.08
+_REDRAWS_PER_SECOND = 12
 _BAR = 40
 _LEVELS = "▁▂▃▄▅▆▇█"
 _TICK = 5  # seconds between two marks of the strip
@@ -41,14 +41,25 @@ class LiveView:
     def __init__(self, name: str, console: Console | None = None) -> None:
         self._name = name
         self._console = Console(highlight=False) if console is None else console
-        self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._history = History()
         self._speaking = False
         self._about = "connecting"
         self._note = ""
-        self._drawn = 0.0
+        self._lock = threading.Lock()  # the picture is drawn by a thread of Live
+        self._live = Live(
+            get_renderable=self.picture,
+            console=self._console,
+            refresh_per_second=_REDRAWS_PER_SECOND,
+            transient=True,
+        )
 
     def show(self, event: StreamEvent) -> None:
+        if isinstance(event, StreamFinal):
+            self._print_final(event)
+        with self._lock:
+            self._take(event)
+
+    def _take(self, event: StreamEvent) -> None:
         match event:
             case StreamStarted():
                 self._about = event.model
@@ -60,15 +71,11 @@ class LiveView:
                 self._note = f"{event.warning.code.value}: {event.warning.message}"
             case StreamFinal():
                 self._speaking = False
-                self._print_final(event)
             case StreamInterim():
                 pass
-        if time.monotonic() - self._drawn >= _REDRAW_SECONDS:
-            self._draw()
 
     def __enter__(self) -> Self:
         self._live.start()
-        self._draw()
         return self
 
     def __exit__(
@@ -79,8 +86,12 @@ class LiveView:
     ) -> None:
         self._live.stop()
 
-    def picture(self, width: int) -> RenderableType:
-        """What is shown now, at most `width` columns wide."""
+    def picture(self) -> RenderableType:
+        """What is shown now."""
+        with self._lock:
+            return self._picture(self._console.width)
+
+    def _picture(self, width: int) -> RenderableType:
         dot = "[bold red]●[/]" if self._speaking else "[dim]○[/]"
         state = "speech" if self._speaking else "listening"
         title = Text.from_markup(
@@ -92,10 +103,6 @@ class LiveView:
             parts.append(Text(self._note, style="yellow"))
         return Group(*parts)
 
-    def _draw(self) -> None:
-        self._drawn = time.monotonic()
-        self._live.update(self.picture(self._console.width), refresh=True)
-
     def _bars(self) -> RenderableType:
         table = Table.grid(padding=(0, 1))
         scores = self._history.now()
@@ -104,7 +111,7 @@ class LiveView:
             color = color_of(label, index)
             style = f"bold {color}" if share == scores.max() else color
             filled = round(share * _BAR)
-            bar = Text("━" * filled, style=color) + Text("━" * (_BAR - filled), style="grey23")
+            bar = Text("━" * filled, style=color) + Text("┄" * (_BAR - filled), style="grey30")
             table.add_row(Text(f"  {label}", style=style), bar, Text(f"{share:4.0%}", style=style))
         return table
 

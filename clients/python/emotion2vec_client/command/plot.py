@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,9 @@ def draw(recognition: Recognition, title: str, path: Path) -> None:
     Raises:
         OSError: the file can't be written.
     """
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(_STYLE), warnings.catch_warnings():
+        # A name in a script that no font here has is drawn as boxes; that is no failure.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         if recognition.frames is not None and len(recognition.frames.probabilities):
             figure = _with_frames(recognition, recognition.frames)
         else:

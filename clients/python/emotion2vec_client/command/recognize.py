@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from emotion2vec_client.results import Recognition
 # Answers that wait for an earlier, slower one before they are shown.
 _AHEAD = 4
 
-Outcome = Recognition | RecognitionError | OSError
+Input = Path | Missing
+Outcome = Recognition | RecognitionError | OSError | Missing
 
 
 def recognize(arguments: Namespace, connection: dict[str, Any], terminal: Terminal) -> int:
@@ -45,7 +47,7 @@ def recognize(arguments: Namespace, connection: dict[str, Any], terminal: Termin
             output.discard_if_empty()
 
 
-def _open_output(arguments: Namespace, inputs: Sequence[Path | Missing]) -> OutputDirectory | None:
+def _open_output(arguments: Namespace, inputs: Sequence[Input]) -> OutputDirectory | None:
     if arguments.output_dir is None:
         return None
     return OutputDirectory(Path(arguments.output_dir), datetime.now(), several=len(inputs) > 1)
@@ -57,7 +59,7 @@ class _Run:
     def __init__(
         self,
         arguments: Namespace,
-        inputs: Sequence[Path | Missing],
+        inputs: Sequence[Input],
         output: OutputDirectory | None,
         terminal: Terminal,
     ) -> None:
@@ -69,31 +71,28 @@ class _Run:
         self._plots: set[Path] = set()
 
     async def run(self, connection: dict[str, Any]) -> int:
-        files = [found for found in self._inputs if isinstance(found, Path)]
-        failed = len(self._inputs) - len(files)
-        for found in self._inputs:
-            if isinstance(found, Missing):
-                self._fail(found.argument, "NOT_FOUND", found.reason)
-        done = 0
+        done = failed = 0
         async with AsyncClient(**connection) as client:
             outcomes = in_order(
-                files, lambda path: self._recognize(client, path), self._arguments.jobs
+                self._inputs, lambda found: self._recognize(client, found), self._arguments.jobs
             )
             async with aclosing(outcomes):
-                async for path, outcome in outcomes:
+                async for found, outcome in outcomes:
                     done += 1
-                    failed += not self._show(path, outcome)
+                    failed += not self._show(found, outcome)
                     if isinstance(outcome, UnavailableError | UnauthenticatedError):
                         break  # the others would fail alike, each after its own retries
-        if done < len(files):
-            self._terminal.error(f"{len(files) - done} more inputs were not tried")
+        if done < len(self._inputs):
+            self._terminal.error(f"{len(self._inputs) - done} more inputs were not tried")
         return 1 if failed else 0
 
-    async def _recognize(self, client: AsyncClient, path: Path) -> Outcome:
+    async def _recognize(self, client: AsyncClient, found: Input) -> Outcome:
+        if isinstance(found, Missing):
+            return found
         asked = self._arguments
         try:
             return await client.recognize(
-                path,
+                found,
                 frames=asked.frames,
                 embedding=asked.embedding or self._output is not None,
                 frame_embeddings=asked.frames and self._output is not None,
@@ -104,25 +103,32 @@ class _Run:
         except (RecognitionError, OSError) as error:
             return error
 
-    def _show(self, path: Path, outcome: Outcome) -> bool:
+    def _show(self, found: Input, outcome: Outcome) -> bool:
         """Reports one outcome; returns whether all went well."""
-        if isinstance(outcome, RecognitionError):
-            return self._fail(str(path), outcome.code.name, outcome.message)
-        if isinstance(outcome, OSError):
-            return self._fail(str(path), "UNREADABLE", outcome.strerror or str(outcome))
+        match outcome:
+            case Missing():
+                return self._fail(outcome.argument, "NOT_FOUND", outcome.reason)
+            case RecognitionError():
+                return self._fail(str(found), outcome.code.name, outcome.message)
+            case OSError():
+                return self._fail(str(found), "UNREADABLE", outcome.strerror or str(outcome))
+            case Recognition() if isinstance(found, Path):
+                return self._show_recognition(found, outcome)
+        raise TypeError(f"{outcome!r} is no outcome of {found!r}")
+
+    def _show_recognition(self, path: Path, recognition: Recognition) -> bool:
         try:
-            written = self._write(path, outcome)
+            written = self._write(path, recognition)
         except OSError as error:
-            reason = f"can't write its results: {error}"
-            return self._fail(str(path), "UNWRITABLE", reason)
+            return self._fail(str(path), "UNWRITABLE", f"can't write its results: {error}")
         if self._arguments.json:
-            result = describe(shown(path), outcome, datetime.now())
+            result = describe(shown(path), recognition, datetime.now())
             if not self._arguments.embedding:
                 result.pop("embedding", None)
             result.pop("frame_embeddings", None)
             self._print_json(result)
         else:
-            self._report.show(path, outcome, written, embedding=self._arguments.embedding)
+            self._report.show(path, recognition, written, embedding=self._arguments.embedding)
         return True
 
     def _write(self, path: Path, recognition: Recognition) -> list[Path]:
@@ -166,31 +172,31 @@ class _Run:
 
 
 async def in_order(
-    paths: Sequence[Path], work: Callable[[Path], Awaitable[Outcome]], limit: int
-) -> AsyncGenerator[tuple[Path, Outcome], None]:
-    """Runs `work` for `limit` paths at once; yields the outcomes in the order of the paths.
+    inputs: Sequence[Input], work: Callable[[Input], Awaitable[Outcome]], limit: int
+) -> AsyncGenerator[tuple[Input, Outcome], None]:
+    """Runs `work` for `limit` inputs at once; yields the outcomes in the order of the inputs.
 
     A slow one holds the later ones back, but no more of them than a small multiple of `limit`, so
     that memory stays bounded however many files there are.
     """
     slots = asyncio.Semaphore(limit)
-    tasks: deque[tuple[Path, asyncio.Task[Outcome]]] = deque()
+    tasks: deque[tuple[Input, asyncio.Task[Outcome]]] = deque()
 
-    async def run(path: Path) -> Outcome:
+    async def run(found: Input) -> Outcome:
         async with slots:
-            return await work(path)
+            return await work(found)
 
-    waiting = iter(paths)
+    waiting = iter(inputs)
     try:
         while True:
-            while len(tasks) < limit * _AHEAD and (path := next(waiting, None)) is not None:
-                tasks.append((path, asyncio.create_task(run(path))))
+            for found in islice(waiting, limit * _AHEAD - len(tasks)):
+                tasks.append((found, asyncio.create_task(run(found))))
             if not tasks:
                 return
-            path, task = tasks[0]
+            found, task = tasks[0]
             outcome = await task
             tasks.popleft()
-            yield path, outcome
+            yield found, outcome
     finally:
         for _, task in tasks:
             task.cancel()

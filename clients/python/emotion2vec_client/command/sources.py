@@ -100,17 +100,18 @@ class LiveChunks:
             int(_BACKLOG_SECONDS / CHUNK_SECONDS)
         )
         self._stopped = threading.Event()
+        self._lost = threading.Event()
 
     def put(self, chunk: bytes | OSError | None) -> None:
         """Hands over a chunk, the source's failure, or None for its end; waits for room."""
         self._queue.put(chunk)
 
     def offer(self, chunk: bytes) -> None:
-        """Hands over a chunk that can't wait; without room, what is lost is told."""
+        """Hands over a chunk that can't wait. Without room it is lost, which ends the iteration."""
         try:
             self._queue.put_nowait(chunk)
         except queue.Full:
-            self._stopped.set()
+            self._lost.set()
 
     def stop(self) -> None:
         """Ends the iteration as if the source had ended."""
@@ -118,6 +119,8 @@ class LiveChunks:
 
     def __iter__(self) -> Iterator[bytes]:
         while not self._stopped.is_set():
+            if self._lost.is_set():
+                raise OSError("the server can't keep up with this source; try a longer --hop")
             try:
                 chunk = self._queue.get(timeout=_POLL_SECONDS)
             except queue.Empty:

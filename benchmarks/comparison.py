@@ -1,0 +1,158 @@
+"""`peers`: our server beside what a user would pick instead, and below the in-process ceiling.
+
+The same graph, clips, load, thread count and client protocol style for all. The contestants take
+turns in rounds (A B C A B C), so that a machine which slows down slows all of them down; each turn
+starts its server, has it answer some clips, and stops it, so that nobody idles beside another.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from benchmarks import ceiling, loadgen, models
+from benchmarks.ceiling import Ceiling
+from benchmarks.cell import Cell
+from benchmarks.loadgen import Job
+from benchmarks.process import Server, emotion2vec_server
+from benchmarks.rivals import PEERS
+from benchmarks.speech import Mix
+
+OURS = "emotion2vec-server"
+CHECKED_CLIPS = 8
+LARGEST_DIFFERENCE = 1e-4
+"""Between two servers' probabilities of one clip: they run the same graph."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is measured, and for how many seconds each."""
+
+    callers: dict[str, tuple[int, ...]]
+    """By model."""
+    peers: tuple[str, ...] = tuple(PEERS)
+    rounds: int = 3
+    seconds: float = 5.0
+    warmup: float = 1.5
+    ceiling_seconds: float = 14.0
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One server under one load, in one round."""
+
+    model: str
+    server: str
+    callers: int
+    round: int
+    cell: Cell
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The section's result."""
+
+    mix: Mix
+    turns: list[Turn] = field(default_factory=list)
+    ceilings: dict[str, Ceiling] = field(default_factory=dict)
+    """By model."""
+    versions: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    """Why a contestant is missing, by its name."""
+
+    def rates(self, model: str, server: str, callers: int) -> list[float]:
+        """Seconds of speech a second, by round."""
+        wanted = (model, server, callers)
+        return [
+            turn.cell.audio_rate
+            for turn in self.turns
+            if (turn.model, turn.server, turn.callers) == wanted
+        ]
+
+    def ratio(self, model: str, server: str, callers: int) -> float | None:
+        """Our rate over that server's: the median over rounds. None where one is missing."""
+        pairs = zip(
+            self.rates(model, OURS, callers), self.rates(model, server, callers), strict=False
+        )
+        ratios = [ours / theirs for ours, theirs in pairs if theirs]
+        return median(ratios) if ratios else None
+
+
+def measure(plan: Plan, logs: Path, threads: int, seed: int) -> Comparison:
+    """Installs the peers where needed and runs all rounds. Server logs go to `logs`."""
+    result = Comparison(Mix())
+    contestants = [OURS, *(name for name in plan.peers if _installed(name, result))]
+    for model, callers in plan.callers.items():
+        graph = models.graph_file(models.bundle(model))
+        result.ceilings[model] = ceiling.measure(graph, threads, plan.ceiling_seconds, seed)
+        expected: list[list[float]] | None = None
+        for index in range(plan.rounds):
+            for name in contestants:
+                log = logs / f"peers-{model}-{name}-{index}.log"
+                with _running(name, model, threads, log) as (server, target):
+                    job = Job(
+                        target, server.address, server.pid, plan.seconds, plan.warmup, seed=seed
+                    )
+                    expected = _check(name, job, expected, result)
+                    if expected is None or name in result.failures:
+                        continue
+                    for count in callers:
+                        cell = Cell.of(
+                            loadgen.run(replace(job, callers=count, timeout=_patience(plan)))
+                        )
+                        result.turns.append(Turn(model, name, count, index, cell))
+    return result
+
+
+def _patience(plan: Plan) -> float:
+    """A call that takes longer than this is lost: the server hangs."""
+    return 30 + 2 * plan.seconds
+
+
+def _installed(name: str, result: Comparison) -> bool:
+    try:
+        PEERS[name].install()
+        result.versions[name] = PEERS[name].version
+    except subprocess.CalledProcessError as error:
+        print(f"{name} is left out: {error}", file=sys.stderr)
+        result.failures[name] = "could not be installed"
+        return False
+    return True
+
+
+@contextmanager
+def _running(name: str, model: str, threads: int, log: Path) -> Iterator[tuple[Server, str]]:
+    """The contestant, and the target that calls it."""
+    directory = models.bundle(model)
+    if name == OURS:
+        flags = ["--model", str(directory), "--precision", "fp32", "--threads", str(threads)]
+        with emotion2vec_server(log, *flags) as server:
+            yield server, "recognize"
+    else:
+        peer = PEERS[name]
+        with peer.running(models.graph_file(directory), threads, log) as server:
+            yield server, peer.target
+
+
+def _check(
+    name: str, job: Job, expected: list[list[float]] | None, result: Comparison
+) -> list[list[float]] | None:
+    """Waits until the server answers, and holds its answers against the first contestant's."""
+    alive = Path(f"/proc/{job.pid}/stat")
+    try:
+        answers = loadgen.first_answers(job, CHECKED_CLIPS, alive.exists)
+    except RuntimeError as error:
+        result.failures[name] = str(error)
+        return expected
+    if expected is None:
+        return answers
+    if np.abs(np.array(answers) - np.array(expected)).max() > LARGEST_DIFFERENCE:
+        result.failures[name] = "gave other probabilities than the rest"
+    return expected

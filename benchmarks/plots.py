@@ -1,0 +1,189 @@
+"""The report's plots. One figure a function; each returns the name of the file that it wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.comparison import OURS, Comparison
+from benchmarks.latency import REFERENCE, TARGET_SECONDS, Latency
+from benchmarks.load import Load, Loop
+
+mpl.use("agg")
+
+INK, GRID = "#2f3440", "#e6e8ec"
+ACCENT, MUTED = "#c2410c", "#94a3b8"
+SERIES = ("#1d4ed8", "#0891b2", "#7c3aed", "#ca8a04", "#64748b", "#059669")
+_STYLE = {
+    "font.size": 10.5,
+    "axes.titlesize": 12,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 12,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": GRID,
+    "legend.frameon": False,
+    "savefig.dpi": 160,
+    "figure.constrained_layout.use": True,
+}
+
+
+def load(result: Load, directory: Path) -> str:
+    """Latency percentiles against throughput, a row a model: closed loops left, open ones right."""
+    names = sorted({loop.model for loop in result.loops})
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(10, 3.7 * len(names)))
+        axes = figure.subplots(len(names), 2, squeeze=False)
+        for (left, right), name in zip(axes, names, strict=True):
+            loops = [loop for loop in result.loops if loop.model == name]
+            closed = [loop for loop in loops if loop.callers]
+            opened = [loop for loop in loops if not loop.callers]
+            _percentiles(left, closed, [str(loop.callers) for loop in closed])
+            left.set(title=f"{name}: closed loop", xlabel="callers", ylabel="latency, ms")
+            _percentiles(right, opened, [f"{loop.share:.0%}" for loop in opened])
+            right.set(title=f"{name}: open loop", xlabel="arrivals, share of capacity")
+            top = max(left.get_ylim()[1], right.get_ylim()[1])
+            for axis in (left, right):
+                axis.set_ylim(top=top)
+                axis.legend(loc="upper left", ncols=3)
+        figure.savefig(directory / "load.png")
+    return "load.png"
+
+
+def _percentiles(axis: Axes, loops: Sequence[Loop], labels: Sequence[str]) -> None:
+    """Grouped bars p50, p95, p99, with the throughput written under each group."""
+    places = range(len(loops))
+    shades = ("#1d4ed8", "#60a5fa", "#bfdbfe")
+    for index, (name, shade) in enumerate(zip(("p50", "p95", "p99"), shades, strict=True)):
+        heights = [1000 * getattr(loop.cell.latency, name) for loop in loops]
+        axis.bar(
+            [place + 0.27 * (index - 1) for place in places], heights, 0.25, color=shade, label=name
+        )
+    axis.set_yscale("log")
+    axis.grid(visible=False, axis="x")
+    axis.margins(y=0.22)
+    rates = [f"{label}\n{loop.cell.rate:.3g}/s" for label, loop in zip(labels, loops, strict=True)]
+    axis.set_xticks(list(places), rates)
+
+
+def peers(result: Comparison, directory: Path) -> str:
+    """Throughput of every server, a panel for each model and number of callers."""
+    panels = sorted({(turn.model, turn.callers) for turn in result.turns})
+    with mpl.rc_context(_STYLE):
+        columns = min(3, len(panels))
+        rows = -(-len(panels) // columns)
+        figure = Figure(figsize=(3.6 * columns + 0.6, 2.9 * rows))
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axis, (model, callers) in zip(axes, panels, strict=False):
+            _bars(axis, result, model, callers)
+        for axis in axes[len(panels) :]:
+            axis.set_axis_off()
+        figure.savefig(directory / "peers.png")
+    return "peers.png"
+
+
+def _bars(axis: Axes, result: Comparison, model: str, callers: int) -> None:
+    names = dict.fromkeys(turn.server for turn in result.turns)
+    rates = {name: result.rates(model, name, callers) for name in names}
+    ranked = sorted((name for name in names if rates[name]), key=lambda name: median(rates[name]))
+    values = [median(rates[name]) for name in ranked]
+    axis.barh(ranked, values, 0.66, color=[ACCENT if name == OURS else MUTED for name in ranked])
+    for place, name in enumerate(ranked):
+        axis.plot(rates[name], [place] * len(rates[name]), "o", color=INK, markersize=3)
+    ceiling = result.ceilings[model].rate
+    axis.margins(x=0.2)
+    for place, value in enumerate(values):
+        axis.annotate(f" {value:,.0f}", (max(rates[ranked[place]]), place), va="center")
+    if callers > 1:
+        axis.axvline(ceiling, color=INK, linestyle="--", linewidth=1)
+        axis.annotate(
+            "in-process ceiling",
+            (ceiling, 0),
+            xytext=(-4, 0),
+            textcoords="offset points",
+            rotation=90,
+            ha="right",
+            va="center_baseline",
+            fontsize=8,
+        )
+    axis.grid(visible=False, axis="y")
+    callers_text = "1 caller" if callers == 1 else f"{callers} callers"
+    axis.set(title=f"{model}, {callers_text}", xlabel="speech seconds a second")
+
+
+def latency(result: Latency, directory: Path) -> str:
+    """Seconds an answer against seconds of audio, and the ratio to FunASR."""
+    names = list(result.starts)
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(10, 4.2))
+        times, ratios = figure.subplots(1, 2, width_ratios=(3, 2))
+        times.axhspan(*TARGET_SECONDS, color="#dcfce7", zorder=0)
+        times.annotate(
+            "0.5 to 2 s, promised on a GPU",
+            (result.lengths[0], TARGET_SECONDS[1]),
+            xytext=(0, -4),
+            textcoords="offset points",
+            va="top",
+            color="#166534",
+            fontsize=9,
+        )
+        for name in names:
+            color = _color(name, names)
+            seconds = [result.seconds(name, length) for length in result.lengths]
+            times.plot(result.lengths, seconds, "o-", color=color, label=name, markersize=5)
+        times.set_xscale("log")
+        times.set_yscale("log")
+        labels = [f"{length:g}" for length in result.lengths]
+        times.set_xticks(result.lengths, labels)
+        times.minorticks_off()
+        ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if _inside(tick, times)]
+        times.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+        times.set(title="Time to an answer", xlabel="audio, s", ylabel="s")
+        times.legend(loc="lower right")
+        _speedups(ratios, result, [name for name in names if name != REFERENCE], names)
+        figure.savefig(directory / "latency.png")
+    return "latency.png"
+
+
+def _inside(tick: float, axis: Axes) -> bool:
+    low, high = axis.get_ylim()
+    return low <= tick <= high
+
+
+def _speedups(axis: Axes, result: Latency, shown: Sequence[str], names: Sequence[str]) -> None:
+    width = 0.8 / len(shown)
+    for index, name in enumerate(shown):
+        places = [
+            place + (index - (len(shown) - 1) / 2) * width for place in range(len(result.lengths))
+        ]
+        ratios = [
+            result.seconds(REFERENCE, length) / result.seconds(name, length)
+            for length in result.lengths
+        ]
+        axis.bar(places, ratios, 0.92 * width, color=_color(name, names))
+    axis.axhline(1, color=INK, linewidth=1)
+    axis.grid(visible=False, axis="x")
+    axis.set_xticks(range(len(result.lengths)), [f"{length:g}" for length in result.lengths])
+    axis.set(title="Times as fast as FunASR", xlabel="audio, s")
+
+
+def _color(name: str, names: Sequence[str]) -> str:
+    if name == REFERENCE:
+        return MUTED
+    if name == "server":
+        return ACCENT
+    return SERIES[names.index(name) % len(SERIES)]

@@ -1,0 +1,264 @@
+"""The report: one Markdown page with its plots, from what the sections measured. No measuring here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+from benchmarks import plots
+from benchmarks.comparison import OURS, Comparison
+from benchmarks.latency import REFERENCE, TARGET_SECONDS, Latency
+from benchmarks.load import Load
+from benchmarks.machine import Machine
+from benchmarks.speech import Mix
+
+GIB, MIB = 2**30, 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What one run measured; None for a section that did not run."""
+
+    machine: Machine
+    short: bool
+    seed: int
+    load: Load | None = None
+    peers: Comparison | None = None
+    latency: Latency | None = None
+
+
+def write(results: Results, directory: Path) -> Path:
+    """Writes results.json, the plots and report.md into `directory`; the path of the latter."""
+    directory.mkdir(parents=True, exist_ok=True)
+    raw = json.dumps(asdict(results), indent=1)
+    (directory / "results.json").write_text(raw + "\n", encoding="utf-8")
+    parts = [_head(results)]
+    if results.latency:
+        parts.append(latency_section(results.latency, plots.latency(results.latency, directory)))
+    if results.peers:
+        picture = plots.peers(results.peers, directory) if results.peers.turns else ""
+        parts.append(peers_section(results.peers, picture))
+    if results.load:
+        parts.append(load_section(results.load, plots.load(results.load, directory)))
+    path = directory / "report.md"
+    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    return path
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; all columns but the first are right-aligned."""
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
+
+
+def _head(results: Results) -> str:
+    machine = results.machine
+    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+    form = "short form" if results.short else "full form"
+    return f"""# Benchmarks
+
+{machine.date}, {form}, seed {results.seed}.
+{machine.cores} cores of {machine.processor} ({", ".join(machine.instructions)}), \
+{machine.memory_gib:g} GiB, {machine.system}.
+Python {machine.python}, {versions}.
+Load average before the run: {machine.busy:.2f}. All processes share these cores, the load generator's
+too, so ratios within one table say more than its absolute figures."""
+
+
+def latency_section(result: Latency, picture: str) -> str:
+    names = list(result.starts)
+    shown = [name for name in names if name != REFERENCE]
+    granularities = list(dict.fromkeys(call.granularity for call in result.calls))
+    parts = [
+        "## Latency: FunASR and our bundle",
+        f"emotion2vec+ large with random weights, {result.threads} threads for each, one clip at a "
+        "time, the contestants taking turns; median seconds, and how many times as fast as FunASR. "
+        f"The web page of today promises {TARGET_SECONDS[0]:g} to {TARGET_SECONDS[1]:g} s on a GPU.",
+        f"![latency]({picture})",
+    ]
+    for granularity in granularities:
+        rows = [
+            [
+                f"{length:g} s",
+                f"{result.seconds(REFERENCE, length, granularity):.2f}",
+                *(_with_ratio(result, name, length, granularity) for name in shown),
+            ]
+            for length in result.lengths
+        ]
+        if granularity == "utterance":
+            means = [f"**{result.speedup(name):.2f}x**" for name in shown]
+            rows.append(["geometric mean", "", *means])
+        parts.append(table([f"audio, by {granularity}", *names], rows))
+    parts.append(
+        "Each alone: start to ready, start to first answer (1 s of audio), memory, and CPU."
+    )
+    parts.append(table(_COST_HEADER, [_cost_row(result, name) for name in names]))
+    return "\n\n".join(parts)
+
+
+_COST_HEADER = (
+    "",
+    "ready, s",
+    "first answer, s",
+    "resident, GiB",
+    "peak at longest clip, GiB",
+    "CPU-s a second of speech",
+    "probability differs by",
+)
+
+
+def _with_ratio(result: Latency, name: str, length: float, granularity: str) -> str:
+    seconds = result.seconds(name, length, granularity)
+    ratio = result.seconds(REFERENCE, length, granularity) / seconds
+    return f"{seconds:.2f} ({ratio:.2f}x)"
+
+
+def _cost_row(result: Latency, name: str) -> list[str]:
+    start, longest = result.starts[name], max(result.lengths)
+    peak = max(cost.peak for cost in result.costs(name, longest))
+    cpu = median(cost.cpu_seconds for cost in result.costs(name, longest)) / longest
+    return [
+        name,
+        f"{start.ready:.1f}",
+        f"{start.first_answer:.1f}",
+        f"{start.resident / GIB:.2f}",
+        f"{peak / GIB:.2f}",
+        f"{cpu:.2f}",
+        "" if name == REFERENCE else f"{result.difference(name):.1e}",
+    ]
+
+
+def peers_section(result: Comparison, picture: str) -> str:
+    versions = ", ".join(f"{name} ({text})" for name, text in result.versions.items())
+    parts = [
+        "## Peers",
+        f"The same graph, clips ({_mix(result.mix)}), threads and closed loop for all, in alternating "
+        f"rounds: {versions}. How each is configured, and why, stands at the top of its file in "
+        "`benchmarks/peers/`. Triton's wheel has no ONNX Runtime backend, so it runs its Python "
+        "backend. The ceiling is a loop in one process at its best batch size, without any serving. "
+        "Throughput is in seconds of speech a second, the median of the rounds; *ours by its* is the "
+        "median of the rounds' ratios.",
+    ]
+    if picture:
+        parts.append(f"![peers]({picture})")
+    for model in dict.fromkeys(turn.model for turn in result.turns):
+        best = result.ceilings[model]
+        parts.append(
+            f"### {model}\n\nCeiling: {best.rate:,.0f} speech seconds a second, in batches of {best.batch}."
+        )
+        parts.append(table(_PEER_HEADER, _peer_rows(result, model)))
+    parts += [f"Left out: {name} {reason}." for name, reason in result.failures.items()]
+    return "\n\n".join(parts)
+
+
+_PEER_HEADER = (
+    "server, callers",
+    "speech-s/s",
+    "requests/s",
+    "of ceiling",
+    "ours by its",
+    "p50, ms",
+    "p95, ms",
+    "p99, ms",
+    "server CPU, ms",
+    "client CPU, ms",
+    "errors",
+)
+
+
+def _peer_rows(result: Comparison, model: str) -> Iterable[list[str]]:
+    turns = [turn for turn in result.turns if turn.model == model]
+    for callers in dict.fromkeys(turn.callers for turn in turns):
+        for server in dict.fromkeys(turn.server for turn in turns):
+            cells = [
+                turn.cell for turn in turns if (turn.server, turn.callers) == (server, callers)
+            ]
+            if not cells:
+                continue
+            rate = median(cell.audio_rate for cell in cells)
+            ratio = result.ratio(model, server, callers)
+            yield [
+                f"{'**' + OURS + '**' if server == OURS else server}, {callers}",
+                f"{rate:,.0f}" if rate >= 100 else f"{rate:.2f}",
+                f"{median(cell.rate for cell in cells):,.1f}",
+                f"{rate / result.ceilings[model].rate:.0%}",
+                "" if server == OURS or ratio is None else f"{ratio:.2f}x",
+                *(
+                    f"{1000 * median(getattr(cell.latency, level) for cell in cells):,.1f}"
+                    for level in ("p50", "p95", "p99")
+                ),
+                f"{median(cell.server_cpu for cell in cells):,.2f}",
+                f"{median(cell.client_cpu for cell in cells):,.2f}",
+                _errors([cell.errors for cell in cells]),
+            ]
+
+
+def load_section(result: Load, picture: str) -> str:
+    memory = ", ".join(
+        f"{name} {size / MIB:,.0f} MiB" for name, size in result.resident_bytes.items()
+    )
+    rows = [
+        [
+            loop.model,
+            str(loop.callers) if loop.callers else f"open, {loop.share:.0%}: {loop.offered:.3g}/s",
+            f"{loop.cell.rate:,.1f}",
+            f"{loop.cell.audio_rate:,.1f}",
+            *(
+                f"{1000 * getattr(loop.cell.latency, level):,.1f}"
+                for level in ("p50", "p95", "p99")
+            ),
+            f"{1000 * loop.cell.queue:,.1f}",
+            f"{1000 * loop.cell.inference:,.1f}",
+            f"{loop.cell.batch:.1f}",
+            "" if loop.cell.padding is None else f"{loop.cell.padding:.1%}",
+            f"{loop.cell.server_cpu:,.2f}",
+            f"{loop.cell.client_cpu:,.2f}",
+            _errors([loop.cell.errors]),
+        ]
+        for loop in result.loops
+    ]
+    return "\n\n".join(
+        (
+            "## Load",
+            f"Our server through our asyncio client, which runs in a process of its own. Clips: "
+            f"{_mix(result.mix)}, raw 16-bit at 16 kHz. Open loops are Poisson arrivals at a share of the "
+            "best closed loop's rate; their latencies count from the planned arrival. Resident after "
+            f"the loops: {memory}.",
+            f"![load]({picture})",
+            table(_LOAD_HEADER, rows),
+        )
+    )
+
+
+_LOAD_HEADER = (
+    "model",
+    "callers",
+    "requests/s",
+    "speech-s/s",
+    "p50, ms",
+    "p95, ms",
+    "p99, ms",
+    "queue p50, ms",
+    "model p50, ms",
+    "batch",
+    "padding",
+    "server CPU, ms",
+    "client CPU, ms",
+    "errors",
+)
+
+
+def _mix(mix: Mix) -> str:
+    return f"{mix.shortest:g} to {mix.longest:g} s, median {mix.median:g} s"
+
+
+def _errors(counts: Iterable[dict[str, int]]) -> str:
+    """All kinds of error with their number; "0" where there are none."""
+    total: dict[str, int] = {}
+    for count in counts:
+        for kind, number in count.items():
+            total[kind] = total.get(kind, 0) + number
+    return ", ".join(f"{kind}: {number}" for kind, number in total.items()) or "0"

@@ -1,0 +1,194 @@
+"""StreamRecognize, as a caller meets it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+import soundfile
+from emotion2vec.v1 import audio_pb2, recognition_pb2, service_pb2, service_pb2_grpc
+
+Stub = service_pb2_grpc.EmotionRecognitionServiceStub
+Request = service_pb2.StreamRecognizeRequest
+Reply = service_pb2.StreamRecognizeResponse
+
+LINEAR16 = audio_pb2.AudioConfig(
+    encoding=audio_pb2.AUDIO_ENCODING_LINEAR16, sample_rate_hertz=16000
+)
+END = Request(end_utterance=service_pb2.EndUtterance())
+
+
+@pytest.fixture(scope="module")
+def speech(examples: list[Path]) -> bytes:
+    """11 s of speech, 16-bit at 16 kHz."""
+    whole = np.concatenate([soundfile.read(path, dtype="int16")[0] for path in examples])
+    return np.resize(whole, 11 * 16000).tobytes()
+
+
+def opening(**config: object) -> Request:
+    return Request(config=service_pb2.StreamConfig(audio_config=LINEAR16, **config))  # type: ignore[arg-type]
+
+
+def chunked(data: bytes, seed: int, largest: int) -> Iterator[Request]:
+    random = np.random.default_rng(seed)
+    while data:
+        size = int(random.integers(1, largest + 1))
+        yield Request(audio=data[:size])
+        data = data[size:]
+
+
+def converse(stub: Stub, *requests: Request) -> list[Reply]:
+    return list(stub.StreamRecognize(iter(requests), timeout=120))
+
+
+def of_kind(replies: list[Reply], kind: str) -> list[Reply]:
+    return [reply for reply in replies if reply.WhichOneof("event") == kind]
+
+
+def final_frames(replies: list[Reply], utterance: int = 0) -> list[recognition_pb2.FrameScores]:
+    return [
+        reply.frames
+        for reply in of_kind(replies, "frames")
+        if reply.frames.is_final and reply.utterance_index == utterance
+    ]
+
+
+def tiles(frames: list[recognition_pb2.FrameScores], samples: int) -> bool:
+    """Whether the frames follow each other from 0 to the last one of so many samples."""
+    expected = 0
+    for part in frames:
+        if part.first_frame_index != expected:
+            return False
+        expected += part.frame_count
+    return expected == max(0, (samples - 400) // 320 + 1)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("largest", [97, 5_000, 320_000])
+def test_frames_tile_and_the_final_equals_recognize(
+    stub: Stub, speech: bytes, seed: int, largest: int
+) -> None:
+    data = speech[: 2 * (50_000 + 777 * seed)]
+    replies = converse(stub, opening(), *chunked(data, seed, largest))
+    assert [reply.sequence for reply in replies] == list(range(len(replies)))
+    assert replies[0].WhichOneof("event") == "started"
+    assert tiles(final_frames(replies), len(data) // 2)
+    (final,) = of_kind(replies, "final")
+    whole = stub.Recognize(service_pb2.RecognizeRequest(audio_config=LINEAR16, audio=data)).result
+    np.testing.assert_allclose(
+        [score.probability for score in final.final.result.scores],
+        [score.probability for score in whole.scores],
+        atol=1e-5,
+    )
+
+
+def test_utterances_follow_each_other(stub: Stub, speech: bytes) -> None:
+    first, second = speech[:64_000], speech[64_000:160_000]
+    replies = converse(stub, opening(), Request(audio=first), END, END, Request(audio=second), END)
+    finals = of_kind(replies, "final")
+    assert [reply.utterance_index for reply in finals] == [0, 1]
+    assert finals[1].final.start_offset == finals[0].final.end_offset
+    for index, data in enumerate((first, second)):
+        assert tiles(final_frames(replies, index), len(data) // 2)
+        whole = stub.Recognize(
+            service_pb2.RecognizeRequest(audio_config=LINEAR16, audio=data)
+        ).result
+        assert finals[index].final.result.label == whole.label
+
+
+def test_long_utterances_come_in_segments(stub: Stub, speech: bytes) -> None:
+    data = speech * 6
+    replies = converse(stub, opening(), *chunked(data, 0, 200_000))
+    assert tiles(final_frames(replies), len(data) // 2)
+    (final,) = of_kind(replies, "final")
+    assert len(final.final.segments) >= 3
+
+
+def test_interim_results(stub: Stub, speech: bytes) -> None:
+    replies = converse(stub, opening(interim_results=True), Request(audio=speech))
+    interims = of_kind(replies, "interim")
+    ends = [reply.interim.end_offset.ToNanoseconds() for reply in interims]
+    assert len(interims) >= 5
+    assert ends == sorted(ends)
+    assert all(reply.interim.result.label for reply in interims)
+
+
+def test_utterance_granularity_sends_no_frames(stub: Stub, speech: bytes) -> None:
+    config = recognition_pb2.RecognitionConfig(
+        granularity=recognition_pb2.GRANULARITY_UTTERANCE,
+        return_embedding=True,
+        return_processed_audio=True,
+    )
+    replies = converse(stub, opening(config=config), Request(audio=speech))
+    assert not of_kind(replies, "frames")
+    (final,) = of_kind(replies, "final")
+    assert final.final.processed_audio == speech
+    assert len(final.final.embedding.values) == final.final.embedding.shape[0]
+
+
+def test_silence_is_said_to_be_silence(stub: Stub) -> None:
+    replies = converse(stub, opening(interim_results=True), Request(audio=bytes(160_000)))
+    assert not of_kind(replies, "interim")
+    assert not of_kind(replies, "speech")
+    (final,) = of_kind(replies, "final")
+    assert recognition_pb2.WARNING_CODE_SILENT in {w.code for w in final.final.warnings}
+
+
+def test_speech_is_announced(stub: Stub, speech: bytes) -> None:
+    silence = bytes(64_000)
+    replies = converse(
+        stub, opening(), *(Request(audio=part) for part in (silence, speech[:96_000], silence))
+    )
+    kinds = [reply.speech.type for reply in of_kind(replies, "speech")]
+    assert kinds[0] == service_pb2.SPEECH_EVENT_TYPE_START
+    assert kinds[-1] == service_pb2.SPEECH_EVENT_TYPE_END
+    begin = of_kind(replies, "speech")[0].speech.offset.ToMilliseconds()
+    assert 1_500 <= begin <= 2_700
+
+
+def test_a_stream_without_audio_has_no_final(stub: Stub) -> None:
+    replies = converse(stub, opening())
+    assert [reply.WhichOneof("event") for reply in replies] == ["started"]
+
+
+def test_too_short_an_utterance(stub: Stub) -> None:
+    (final,) = of_kind(converse(stub, opening(), Request(audio=bytes(700))), "final")
+    assert not final.final.HasField("result")
+    assert recognition_pb2.WARNING_CODE_TOO_SHORT in {w.code for w in final.final.warnings}
+
+
+def duration(seconds: float) -> dict[str, int]:
+    return {"seconds": int(seconds), "nanos": round(seconds % 1 * 1e9)}
+
+
+INVALID = [
+    ("no config", [Request(audio=bytes(2))], "config"),
+    ("nothing", [], "config"),
+    ("two configs", [opening(), opening()], "config"),
+    ("an empty message", [opening(), Request()], "request"),
+    ("a container", [Request(config=service_pb2.StreamConfig())], "config.audio_config.encoding"),
+    ("half a sample", [opening(), Request(audio=bytes(1001))], "audio"),
+    ("unknown label", [
+        opening(config=recognition_pb2.RecognitionConfig(allowed_labels=["joyful"]))
+    ], "config.config.allowed_labels"),
+    ("window of 0 s", [opening(window=duration(0))], "config.window"),
+    ("hop beyond the window", [opening(hop=duration(5))], "config.window"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("requests", "field"), [case[1:] for case in INVALID], ids=[case[0] for case in INVALID]
+)
+def test_invalid_streams_name_the_field(stub: Stub, requests: list[Request], field: str) -> None:
+    from google.rpc import error_details_pb2
+    from grpc_status import rpc_status
+
+    with pytest.raises(grpc.RpcError) as raised:
+        converse(stub, *requests)
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    detail = error_details_pb2.BadRequest()
+    rpc_status.from_call(raised.value).details[0].Unpack(detail)
+    assert detail.field_violations[0].field == field
