@@ -29,8 +29,8 @@ def speech_of(seconds: float, speech: Int16) -> Int16:
     return cut(speech, 0, round(seconds * SAMPLE_RATE))
 
 
-def load_funasr(source: Path, precision: str, threads: int) -> Recognize:
-    """FunASR as its users call it. It knows one precision."""
+def load_funasr(source: Path, threads: int) -> Recognize:
+    """FunASR as its users call it."""
     import funasr
 
     model = funasr.AutoModel(
@@ -45,7 +45,7 @@ def load_funasr(source: Path, precision: str, threads: int) -> Recognize:
     return recognize
 
 
-def load_backend(source: Path, precision: str, threads: int) -> Recognize:
+def load_bundle_backend(source: Path, precision: str, threads: int) -> Recognize:
     """Our bundle, in process, through the backend that the server uses."""
     from emotion2vec_server.backends.select import load_backend
     from emotion2vec_server.bundle import load_bundle
@@ -53,8 +53,8 @@ def load_backend(source: Path, precision: str, threads: int) -> Recognize:
     wished: Any = precision
     backend = load_backend(load_bundle(source), precision=wished, provider="cpu", threads=threads)
 
-    def recognize(samples: NDArray[np.float32], frames: bool) -> list[float]:
-        # Frame scores come with every run.
+    def recognize(samples: NDArray[np.float32], _frames: bool) -> list[float]:
+        # Frame scores come with every run, wanted or not.
         outputs = backend.run(samples[None], np.array([len(samples)]))
         assert outputs.logits is not None
         exponentials = np.exp(outputs.logits[0] - outputs.logits[0].max())
@@ -64,12 +64,9 @@ def load_backend(source: Path, precision: str, threads: int) -> Recognize:
     return recognize
 
 
-LOADERS = {"funasr": load_funasr, "backend": load_backend}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("contestant", choices=LOADERS)
+    parser.add_argument("contestant", choices=("funasr", "backend"))
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--threads", type=int, required=True)
@@ -78,7 +75,10 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     speech = recordings()
-    recognize = LOADERS[options.contestant](options.source, options.precision, options.threads)
+    if options.contestant == "funasr":
+        recognize = load_funasr(options.source, options.threads)
+    else:
+        recognize = load_bundle_backend(options.source, options.precision, options.threads)
     print(json.dumps({"resident": process.resident_bytes(os.getpid())}), file=answers)
     for line in sys.stdin:
         request = json.loads(line)

@@ -1,4 +1,4 @@
-"""The load generator, a process of its own: reads a `Job` from stdin, writes an `Outcome` to stdout.
+"""The load generator, a process of its own: a `Job` from stdin, an `Outcome` to stdout.
 
 Closed loop: so many callers, each sends its next clip when the last one is answered. Open loop:
 clips arrive when they arrive, whether or not the server keeps up, and a latency counts from the

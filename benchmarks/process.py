@@ -10,10 +10,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-
 
 START_SECONDS = 180
 STOP_SECONDS = 20
@@ -115,10 +114,8 @@ def stop(process: subprocess.Popen[str]) -> None:
     """SIGTERM; what of the family is left after a while gets SIGKILL."""
     members = family(process.pid)
     process.terminate()
-    try:
+    with suppress(subprocess.TimeoutExpired):
         process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        pass
     for pid in {*members, *family(process.pid)}:
         if pid == process.pid and process.poll() is not None:
             continue

@@ -1,4 +1,4 @@
-"""The report: one Markdown page with its plots, from what the sections measured. No measuring here."""
+"""The report: one Markdown page with plots, from what the sections measured."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from benchmarks.machine import Machine
 from benchmarks.speech import Mix
 
 GIB, MIB = 2**30, 2**20
+_TARGET = " to ".join(f"{seconds:g}" for seconds in TARGET_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +65,8 @@ def _head(results: Results) -> str:
 {machine.cores} cores of {machine.processor} ({", ".join(machine.instructions)}), \
 {machine.memory_gib:g} GiB, {machine.system}.
 Python {machine.python}, {versions}.
-Load average before the run: {machine.busy:.2f}. All processes share these cores, the load generator's
-too, so ratios within one table say more than its absolute figures."""
+Load average before the run: {machine.busy:.2f}. All processes share these cores, the load
+generator's too, so ratios within one table say more than its absolute figures."""
 
 
 def latency_section(result: Latency, picture: str) -> str:
@@ -76,7 +77,7 @@ def latency_section(result: Latency, picture: str) -> str:
         "## Latency: FunASR and our bundle",
         f"emotion2vec+ large with random weights, {result.threads} threads for each, one clip at a "
         "time, the contestants taking turns; median seconds, and how many times as fast as FunASR. "
-        f"The web page of today promises {TARGET_SECONDS[0]:g} to {TARGET_SECONDS[1]:g} s on a GPU.",
+        f"The web page of today promises {_TARGET} s on a GPU.",
         f"![latency]({picture})",
     ]
     for granularity in granularities:
@@ -135,19 +136,20 @@ def peers_section(result: Comparison, picture: str) -> str:
     versions = ", ".join(f"{name} ({text})" for name, text in result.versions.items())
     parts = [
         "## Peers",
-        f"The same graph, clips ({_mix(result.mix)}), threads and closed loop for all, in alternating "
-        f"rounds: {versions}. How each is configured, and why, stands at the top of its file in "
-        "`benchmarks/peers/`. Triton's wheel has no ONNX Runtime backend, so it runs its Python "
-        "backend. The ceiling is a loop in one process at its best batch size, without any serving. "
-        "Throughput is in seconds of speech a second, the median of the rounds; *ours by its* is the "
-        "median of the rounds' ratios.",
+        f"The same graph, clips ({_mix(result.mix)}), threads and closed loop for all, in "
+        f"alternating rounds: {versions}. How each is configured, and why, stands at the top of "
+        "its file in `benchmarks/peers/`. Triton's wheel has no ONNX Runtime backend, so it runs "
+        "its Python backend. The ceiling is a loop in one process at its best batch size, without "
+        "any serving. Throughput is in seconds of speech a second, the median of the rounds; *ours "
+        "by its* is the median of the rounds' ratios.",
     ]
     if picture:
         parts.append(f"![peers]({picture})")
     for model in dict.fromkeys(turn.model for turn in result.turns):
         best = result.ceilings[model]
         parts.append(
-            f"### {model}\n\nCeiling: {best.rate:,.0f} speech seconds a second, in batches of {best.batch}."
+            f"### {model}\n\nCeiling: {_rate(best.rate)} speech seconds a second, in batches of "
+            f"{best.batch}."
         )
         parts.append(table(_PEER_HEADER, _peer_rows(result, model)))
     parts += [f"Left out: {name} {reason}." for name, reason in result.failures.items()]
@@ -182,7 +184,7 @@ def _peer_rows(result: Comparison, model: str) -> Iterable[list[str]]:
             ratio = result.ratio(model, server, callers)
             yield [
                 f"{'**' + OURS + '**' if server == OURS else server}, {callers}",
-                f"{rate:,.0f}" if rate >= 100 else f"{rate:.2f}",
+                _rate(rate),
                 f"{median(cell.rate for cell in cells):,.1f}",
                 f"{rate / result.ceilings[model].rate:.0%}",
                 "" if server == OURS or ratio is None else f"{ratio:.2f}x",
@@ -223,10 +225,10 @@ def load_section(result: Load, picture: str) -> str:
     return "\n\n".join(
         (
             "## Load",
-            f"Our server through our asyncio client, which runs in a process of its own. Clips: "
-            f"{_mix(result.mix)}, raw 16-bit at 16 kHz. Open loops are Poisson arrivals at a share of the "
-            "best closed loop's rate; their latencies count from the planned arrival. Resident after "
-            f"the loops: {memory}.",
+            "Our server through our asyncio client, which runs in a process of its own. Clips: "
+            f"{_mix(result.mix)}, raw 16-bit at 16 kHz. Open loops are Poisson arrivals at a share "
+            "of the best closed loop's rate; their latencies count from the planned arrival. "
+            f"Resident after the loops: {memory}.",
             f"![load]({picture})",
             table(_LOAD_HEADER, rows),
         )
@@ -249,6 +251,10 @@ _LOAD_HEADER = (
     "client CPU, ms",
     "errors",
 )
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.2f}"
 
 
 def _mix(mix: Mix) -> str:

@@ -110,7 +110,8 @@ class HttpTarget:
         self._port = int(port)
         self._requests = [
             f"POST {path} HTTP/1.1\r\nHost: {address}\r\n"
-            f"Content-Type: application/octet-stream\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            f"Content-Type: application/octet-stream\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n".encode()
             + body
             for body in bodies
         ]

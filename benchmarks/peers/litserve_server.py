@@ -1,8 +1,9 @@
 """LitServe: FastAPI processes in front of one inference process that gets batches.
 
-After its documentation (lightning.ai/docs/litserve): `fast_queue` (ZeroMQ), "for hundreds of requests
-per second"; raw bytes through FastAPI instead of JSON; no batch timeout, so that a batch is what
-waits when the worker is free; access log off; one API process, which is its own choice for one worker.
+After its documentation (lightning.ai/docs/litserve): `fast_queue` (ZeroMQ), "for hundreds of
+requests per second"; raw bytes through FastAPI instead of JSON; no batch timeout, so that a batch
+is what waits when the worker is free; access log off; one API process, its own choice for one
+worker.
 """
 
 # No `from __future__ import annotations` here: LitServe hands the annotation itself to FastAPI.
@@ -23,7 +24,7 @@ class Recognizer(litserve.LitAPI):
         super().__init__(max_batch_size=MAX_BATCH, batch_timeout=0.0)
         self._path, self._threads = path, threads
 
-    def setup(self, device: str) -> None:
+    def setup(self, device: str) -> None:  # noqa: ARG002
         self._model = Model(self._path, self._threads)
 
     def decode_request(

@@ -1,9 +1,9 @@
-"""mosec: HTTP in Rust, one stage of one Python worker that gets batches. Run with its own flags.
+"""mosec: HTTP in Rust, and a Python worker that gets batches. Run with mosec's own flags.
 
-After its documentation (mosecorg.github.io/mosec, "Performance Tuning"): `max_batch_size` as ours;
-no wait for more, so that a lone request is not held back (that needs `--wait 0` too, as a
-`max_wait_time` of 0 means the flag's, whose default is 10 ms); raw bytes in and out instead of JSON; one worker with all threads, since several
-would run several batches on the same cores.
+After its documentation (mosecorg.github.io/mosec): `max_batch_size` as ours; no wait for more, so
+that a lone request is not held back (that needs `--wait 0` too, as a `max_wait_time` of 0 means the
+flag's, whose default is 10 ms); raw bytes in and out instead of JSON; one worker with all threads,
+since several would run several batches on the same cores.
 """
 
 from __future__ import annotations

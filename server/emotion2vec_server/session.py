@@ -72,8 +72,18 @@ class Session:
         limits: StreamLimits,
         *,
         caller: str = "",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """To be made within the event loop that runs it; `caller` is for the batcher's fairness."""
+        """To be made within the event loop that runs it.
+
+        Args:
+            model: runs the windows and the utterances.
+            new_decoder: called for each utterance.
+            options: what the caller asked for.
+            limits: what the stream may cost.
+            caller: whom the batcher shares its time between.
+            clock: seconds, for turnarounds.
+        """
         manifest, framing = model.manifest, options.framing
         if not manifest.labels:
             options = replace(options, frames=False, interim_results=False)
@@ -81,6 +91,7 @@ class Session:
         self._options = options
         self._limits = limits
         self._caller = caller
+        self._clock = clock
         self._longest = round(limits.utterance * manifest.sample_rate)
         self._inbox = Inbox(round(limits.read_ahead * manifest.sample_rate))
         self._reader = Reader(self._inbox, new_decoder, limits)
@@ -148,9 +159,9 @@ class Session:
         for speech in heard.speech:
             yield speech
         for window in heard.windows:
-            began = time.monotonic()
+            began = self._clock()
             logits = await self._infer(window)
-            has_changed = self._pace.observe(time.monotonic() - began)
+            has_changed = self._pace.observe(self._clock() - began)
             for event in utterance.scored(window, logits):
                 yield event
             if has_changed:
@@ -204,12 +215,12 @@ class Session:
 
     async def _when_there_is_room(self, run: Callable[[], Awaitable[T]]) -> T:
         """A live stream can't be sent again, so a full queue is waited for, if not for ever."""
-        give_up = time.monotonic() + self._limits.overload
+        give_up = self._clock() + self._limits.overload
         while True:
             try:
                 return await run()
             except OverloadedError as error:
                 pause = error.retry_after or 1.0
-                if time.monotonic() + pause > give_up:
+                if self._clock() + pause > give_up:
                     raise
                 await asyncio.sleep(pause)

@@ -123,8 +123,7 @@ def framing_of(
         InvalidRequestError: a value is out of range, or hop and lookahead exceed the window.
     """
     rate, frame_hop = manifest.sample_rate, manifest.frame_hop
-    # A reference tail of under one hop may follow a window; see `loudness`.
-    most = manifest.frame_count(longest - frame_hop + 1)
+    most = manifest.frame_count(longest)
     top = most * frame_hop / rate
     if window is None:
         window = min(DEFAULT_WINDOW_SECONDS, top)

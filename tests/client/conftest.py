@@ -246,6 +246,7 @@ class FakeServer:
     service: FakeService
     address: str
     health: health.HealthServicer
+    grpc_server: grpc.Server
 
 
 @pytest.fixture
@@ -264,7 +265,7 @@ def server() -> Iterator[FakeServer]:
     health_pb2_grpc.add_HealthServicer_to_server(health_service, grpc_server)
     port = grpc_server.add_insecure_port("127.0.0.1:0")
     grpc_server.start()
-    yield FakeServer(service, f"127.0.0.1:{port}", health_service)
+    yield FakeServer(service, f"127.0.0.1:{port}", health_service, grpc_server)
     if service.gate is not None:
         service.gate.set()
     grpc_server.stop(None).wait()

@@ -42,6 +42,7 @@ Code = grpc.StatusCode
     [
         (Code.INVALID_ARGUMENT, "audio", InvalidAudioError),
         (Code.INVALID_ARGUMENT, "audio_config.sample_rate_hertz", InvalidAudioError),
+        (Code.INVALID_ARGUMENT, "config.audio_config.encoding", InvalidAudioError),
         (Code.INVALID_ARGUMENT, "config.allowed_labels", InvalidRequestError),
         (Code.INVALID_ARGUMENT, None, InvalidRequestError),
         (Code.NOT_FOUND, None, NotFoundError),

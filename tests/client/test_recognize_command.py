@@ -329,6 +329,22 @@ def test_interrupt_ends_it_cleanly(server: Any, wav: Path) -> None:
     assert (out, err) == ("", "emotion2vec: interrupted\n")
 
 
+def test_server_that_dies_leaves_one_line(server: Any, wav: Path) -> None:
+    server.service.gate = threading.Event()
+    process = subprocess.Popen(
+        [*COMMAND, "recognize", "--server", server.address, str(wav)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert server.service.entered.acquire(timeout=30)
+    server.grpc_server.stop(None)
+    server.service.gate.set()
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert re.fullmatch(r"emotion2vec: .*can't reach .*\n", err)
+
+
 def test_reader_that_goes_away(server: Any, wav: Path) -> None:
     read, write = os.pipe()
     os.close(read)

@@ -15,6 +15,7 @@ from math import inf
 from statistics import mean
 from typing import Protocol
 
+import pytest
 from emotion2vec_server.batching.fair_queue import Ticket
 from emotion2vec_server.batching.scheduler import Batch, BatchLimits, Refusal, Scheduler, Turn
 
@@ -211,3 +212,177 @@ def open_loop(
             world.submit(Ticket(length, world.now, deadline=world.now + deadline, caller=caller))
 
         world.at(when, ask)
+
+
+LIMITS = BatchLimits(max_rows=32, max_frames=16_000)
+
+
+def ours(cost: Cpu | Middling | Gpu) -> Scheduler[Ticket]:
+    return Scheduler(cost, LIMITS)
+
+
+class Scaled:
+    """A cost model that is wrong by a factor."""
+
+    def __init__(self, cost: Middling, factor: float) -> None:
+        self._cost = cost
+        self._factor = factor
+
+    def seconds(self, batch: int, frames: int) -> float:
+        return self._factor * self._cost.seconds(batch, frames)
+
+
+def three_seconds(draw: random.Random) -> int:
+    return 150
+
+
+def one_to_fifteen_seconds(draw: random.Random) -> int:
+    return min(750, max(50, int(draw.lognormvariate(5.3, 0.6))))
+
+
+LENGTHS = pytest.mark.parametrize("frames", [three_seconds, one_to_fifteen_seconds])
+CALLERS = pytest.mark.parametrize("callers", [1, 2, 4, 8, 16, 32, 64, 128])
+
+
+@LENGTHS
+@CALLERS
+@pytest.mark.parametrize(
+    ("cost", "seconds"),
+    [
+        pytest.param(Cpu(), 300.0, id="cpu"),
+        pytest.param(Middling(), 5.0, id="middling"),
+        pytest.param(Gpu(), 2.0, id="gpu"),
+    ],
+)
+def test_no_simple_policy_answers_more(
+    cost: Cpu | Middling | Gpu,
+    seconds: float,
+    callers: int,
+    frames: Callable[[random.Random], int],
+) -> None:
+    def rate(policy: Policy) -> float:
+        return closed_loop(World(policy, cost), callers, seconds, frames).rate
+
+    best = max(rate(policy) for policy in (Fifo(1), Fifo(32), Hasty(ours(cost))))
+    assert rate(ours(cost)) > 0.9 * best
+
+
+@pytest.mark.parametrize("callers", [2, 4, 8, 16])
+def test_gathering_pays_for_few_callers_of_a_middling_model(callers: int) -> None:
+    cost = Middling()
+    hasty = closed_loop(World(Hasty(ours(cost)), cost), callers, 5, three_seconds)
+    gathering = closed_loop(World(ours(cost), cost), callers, 5, three_seconds)
+    assert gathering.rate > 1.25 * hasty.rate
+    assert gathering.latency < hasty.latency
+
+
+@pytest.mark.parametrize("cost", [Cpu(), Middling(), Gpu()])
+def test_a_lone_caller_never_waits(cost: Cpu | Middling | Gpu) -> None:
+    outcome = closed_loop(World(ours(cost), cost), 1, 60, three_seconds)
+    assert all(latency == pytest.approx(cost.seconds(1, 150)) for _, latency in outcome.answered)
+
+
+def test_callers_who_come_when_they_like_are_not_kept_waiting() -> None:
+    def latency(policy: Policy) -> float:
+        world = World(policy, Middling())
+        open_loop(world, 100, 20, three_seconds)
+        return world.run(20).latency
+
+    assert latency(ours(Middling())) < 1.05 * latency(Hasty(ours(Middling())))
+
+
+def test_many_callers_of_a_middling_model_get_its_best_batches() -> None:
+    outcome = closed_loop(World(ours(Middling()), Middling()), 64, 10, three_seconds)
+    assert outcome.rate > 0.98 * 32 / Middling().seconds(32, 150)
+
+
+def test_on_a_cpu_that_gains_nothing_clips_run_one_by_one() -> None:
+    outcome = closed_loop(World(ours(Cpu()), Cpu()), 16, 300, one_to_fifteen_seconds)
+    assert {len(batch) for batch in outcome.batches} == {1}
+
+
+def test_like_lengths_share_batches() -> None:
+    def padding(policy: Policy) -> float:
+        outcome = closed_loop(World(policy, Gpu()), 128, 2, one_to_fifteen_seconds)
+        padded = sum(len(rows) * max(row.frames for row in rows) for rows in outcome.batches)
+        return padded / sum(row.frames for rows in outcome.batches for row in rows)
+
+    assert padding(ours(Gpu())) < 1.35
+    assert padding(Fifo(32)) > 2
+
+
+def test_a_flood_does_not_drown_the_others() -> None:
+    """One caller floods; eight others ask one at a time, and wait for a few batches at most."""
+    world = World(ours(Middling()), Middling())
+    open_loop(world, 2000, 10, one_to_fifteen_seconds, caller="flood")
+    outcome = closed_loop(world, 8, 10, one_to_fifteen_seconds)
+    longest_batch = max(
+        Middling().seconds(len(rows), max(row.frames for row in rows)) for rows in outcome.batches
+    )
+    for caller in range(8):
+        latencies = outcome.latencies(str(caller))
+        assert len(latencies) > 20
+        assert max(latencies) < 8 * longest_batch
+    assert {ticket.caller for ticket, _ in outcome.refused} == {"flood"}
+
+
+def test_live_windows_go_first_and_do_not_starve_the_rest() -> None:
+    world = World(ours(Cpu()), Cpu())
+    draw = random.Random(1)
+    when = 0.0
+    # Bulk asks for twice what there is; windows for half of it.
+    while (when := when + draw.expovariate(1.1)) < 300:
+        world.at(when, lambda: world.submit(Ticket(150, world.now, caller="bulk")))
+    when = 0.0
+    while (when := when + draw.expovariate(0.4)) < 300:
+        world.at(when, lambda: world.submit(Ticket(100, world.now, urgent=True, caller="live")))
+    outcome = world.run(300)
+    assert mean(outcome.latencies("live")) < 4 * Cpu().seconds(1, 150)
+    assert len(outcome.latencies("bulk")) > 60
+
+
+def test_urgent_work_without_end_leaves_the_rest_its_share() -> None:
+    world = World(ours(Middling()), Middling())
+    for _ in range(400):
+        world.submit(Ticket(150, 0.0, urgent=True, caller="live"))
+    for _ in range(100):
+        world.submit(Ticket(150, 0.0, caller="bulk"))
+    outcome = world.run(0.5)
+    served = [ticket.urgent for ticket, _ in outcome.answered]
+    assert 0.7 < mean(served) < 0.9
+
+
+@pytest.mark.parametrize("factor", [0.1, 1.0, 10.0])
+@pytest.mark.parametrize("deadline", [0.12, 0.4])
+def test_at_three_times_the_capacity_what_is_accepted_is_in_time(
+    deadline: float, factor: float
+) -> None:
+    """Whether the cost model is right or wrong by ten. First come, first served answers 1% here."""
+    world = World(Scheduler(Scaled(Middling(), factor), LIMITS), Middling())
+    open_loop(world, 2100, 10, three_seconds, deadline)
+    outcome = world.run(10)
+    assert outcome.rate > 0.9 * 32 / Middling().seconds(32, 150)
+    assert outcome.wasted < 0.02 * len(outcome.answered)
+    late = [wait for _, wait in outcome.refused if wait > 0.1]
+    assert len(late) < 0.1 * len(outcome.answered)
+
+
+def test_an_estimate_that_is_far_too_high_does_not_stop_the_service() -> None:
+    world = World(Scheduler(Scaled(Middling(), 10), LIMITS), Middling())
+    open_loop(world, 20, 20, three_seconds, deadline=0.06)
+    outcome = world.run(20)
+    assert len(outcome.answered) > 0.9 * (len(outcome.answered) + len(outcome.refused))
+
+
+def test_a_model_that_became_slow_and_fast_again_is_used_to_the_full() -> None:
+    world = World(ours(Middling()), Middling())
+    open_loop(world, 2100, 15, three_seconds, deadline=0.4)
+
+    def becomes(slow: float) -> None:
+        world.slow = slow
+
+    world.at(5, lambda: becomes(8))
+    world.at(10, lambda: becomes(1))
+    outcome = world.run(15)
+    last = [ticket for ticket, latency in outcome.answered if ticket.arrived > 12]
+    assert len(last) > 0.9 * 2.6 * 32 / Middling().seconds(32, 150)

@@ -355,26 +355,23 @@ async def test_the_utterance_buffer_is_all_that_grows() -> None:
 # Overload.
 
 
-async def test_degrades_and_recovers(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = FakeModel()
-    clock = 0.0
-    slow = True
-    run = model.infer
+async def test_degrades_and_recovers() -> None:
+    model, caller = FakeModel(), Caller()
+    # The clock ticks twice a window: its difference is the window's turnaround.
+    tick, now = 1.0, 0.0
 
-    async def timed(samples: np.ndarray, **kwargs: object) -> object:
-        nonlocal clock
-        clock += 1.0 if slow else 0.001
-        return await run(samples, **kwargs)
+    def clock() -> float:
+        nonlocal now
+        now += tick
+        return now
 
-    monkeypatch.setattr(model, "infer", timed)
-    monkeypatch.setattr("emotion2vec_server.session.time.monotonic", lambda: clock)
-    caller = Caller()
-    listener = Listener(make_session(model), caller.requests())
+    session = Session(model, FloatDecoder, OPTIONS, replace(LIMITS, overload=1e9), clock=clock)
+    listener = Listener(session, caller.requests())
     caller.speak(32_000)
     await settle()
     changes = only(HopChanged, listener.events)
     assert [(change.hop, change.degraded) for change in changes] == [(10, True), (12, True)]
-    slow = False
+    tick = 0.001
     caller.speak(16 * 16_000)
     caller.close()
     await listener.task

@@ -204,13 +204,13 @@ def test_settings_are_rounded_to_frames() -> None:
 
 def test_defaults_fit_a_model_with_short_windows() -> None:
     framing = framing_of(make_manifest(), 32_000)
-    assert framing.window == 98
-    assert framing.span(0, framing.window)[1] + HOP - 1 <= 32_000
+    assert framing.window == 99
+    assert framing.span(0, framing.window)[1] <= 32_000
 
 
 def test_the_longest_window_fits_the_model() -> None:
     framing = framing_of(make_manifest(), 480_000, window=30.0)
-    assert framing.span(0, framing.window)[1] + HOP - 1 <= 480_000
+    assert framing.span(0, framing.window)[1] <= 480_000
 
 
 @pytest.mark.parametrize(

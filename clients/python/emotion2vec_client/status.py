@@ -22,6 +22,9 @@ from emotion2vec_client.foreign_messages import BadRequest, RetryInfo, Status
 
 _DETAILS_KEY = "grpc-status-details-bin"
 
+# Anywhere in the path: a stream's are "config.audio_config.encoding" and the like.
+_AUDIO_FIELDS = {"audio", "audio_config"}
+
 _CLASSES: dict[grpc.StatusCode, type[RecognitionError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidRequestError,
     grpc.StatusCode.NOT_FOUND: NotFoundError,
@@ -59,7 +62,7 @@ def _class_of(
 ) -> type[RecognitionError]:
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and retry_after is not None:
         return OverloadedError
-    if code is grpc.StatusCode.INVALID_ARGUMENT and (field or "").startswith("audio"):
+    if code is grpc.StatusCode.INVALID_ARGUMENT and _AUDIO_FIELDS & set((field or "").split(".")):
         return InvalidAudioError
     return _CLASSES.get(code, RecognitionError)
 

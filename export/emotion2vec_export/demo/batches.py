@@ -30,8 +30,8 @@ class Batch:
 class BatchMaker:
     """Makes batch number `step` of a run: the same seed and step give the same batch.
 
-    All clips of a batch have one length, so that nothing is padded; `seconds` of audio bound it. The
-    first `ramp` steps grow harder: from clean single clips to mixed and disturbed ones.
+    All clips of a batch have one length, so that nothing is padded; `seconds` of audio bound it.
+    The first `ramp` steps grow harder: from clean clips of one class to mixed and disturbed ones.
     """
 
     def __init__(

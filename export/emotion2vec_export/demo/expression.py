@@ -78,7 +78,7 @@ def express(text: str, voice: str, label: str, rng: np.random.Generator) -> Samp
     """Speaks `text` with the character of `label`; float32 [S] at 16 kHz, peak 0.9.
 
     Raises:
-        SynthesisError: espeak-ng is missing, or knows no such voice.
+        SynthesisError: espeak-ng is missing or failed.
     """
     drawn = _draw(CHARACTERS[label], rng)
     prosody = Prosody(

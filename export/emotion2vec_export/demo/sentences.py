@@ -106,5 +106,5 @@ HELD_OUT = Material(
         "nl": ("De sleutels liggen onder de krant.", "Wij gaan morgen met de trein naar huis."),
     },
     phrases=("In the kitchen.", "This is it.", "Every day.", "You again.", "Two of us."),
-    variants=("m6", "m8", "f4", "Alicia", "Gene2", "Henrique", "mike", "victor", "steph3"),
+    variants=("m6", "m8", "f4", "Alicia", "Gene2", "Henrique", "Mike", "victor", "shelby"),
 )

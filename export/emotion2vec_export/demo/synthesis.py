@@ -44,13 +44,20 @@ def version() -> str:
     return _run("--version").decode().partition("  Data")[0].strip()
 
 
+def variants() -> frozenset[str]:
+    """Voice variants that are installed, as they are written after the `+` of a voice."""
+    lines = _run("--voices=variant").decode().splitlines()
+    return frozenset(line.partition("!v/")[2].split("  ")[0].strip() for line in lines[1:])
+
+
 def speak(text: str, voice: str, prosody: Prosody) -> Samples:
     """Speech of `text` at 16 kHz, float32 [S] within ±1.
 
-    `voice` is an espeak-ng voice with an optional variant, such as `en-us+f3`.
+    `voice` is an espeak-ng voice with an optional variant, such as `en-us+f3`. Mind its spelling:
+    espeak-ng speaks with its default voice, and without a word of it, where it knows none such.
 
     Raises:
-        SynthesisError: espeak-ng is missing, or knows no such voice.
+        SynthesisError: espeak-ng is missing or failed.
     """
     wav = _run(
         *("-v", voice, "-a", _AMPLITUDE, "-z", "-m", "--stdout"),

@@ -94,6 +94,9 @@ def _demuxed(data: memoryview, form: Format) -> Iterator[av.AudioFrame]:
         if not container.streams.audio:
             return
         stream = container.streams.audio[0]
+        # The option binds FFmpeg's own probing only; PyAV opens the decoder without it.
+        if stream.codec_context.name not in form.decoders:
+            return
         yield from _decoded(stream.codec_context, _until_broken(container.demux(stream)))
 
 

@@ -35,6 +35,10 @@ _ERRORS = (
 _OUT_OF_MEMORY = ("failed to allocate memory", "out of memory", "bad_alloc", "bad allocation")
 
 
+# A server that hears people's voices reports to nobody.
+ort.disable_telemetry_events()
+
+
 def available_providers() -> tuple[str, ...]:
     """Of "tensorrt", "cuda" and "cpu", those that the installed ONNX Runtime was built with."""
     built = ort.get_available_providers()

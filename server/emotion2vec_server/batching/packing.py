@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import NamedTuple
 
 from emotion2vec_server.batching.estimator import Estimator
 from emotion2vec_server.batching.fair_queue import TicketT
 
 _PAYS = 0.9
-"""A batch must cost less than this part of its members' runs alone. All members wait for its end,
-so a gain within the error of the cost model is worth nobody's wait."""
+"""A batch must cost less than this part of the leader alone, for what it does. All members wait for
+its end, so a gain within the error of the cost model is worth nobody's wait."""
 
 
 class Budget(NamedTuple):
@@ -24,19 +25,26 @@ class Budget(NamedTuple):
 def pack(
     pool: Sequence[TicketT], estimate: Estimator, budget: Budget, now: float
 ) -> Sequence[TicketT]:
-    """The batch that is cheapest beside running its members alone; `pool[0]` is always in it.
+    """The batch that is cheapest for what it does; `pool[0]` is always in it.
 
     Sorts the pool by length and grows the batch from the leader, one neighbour at a time: the next
     longer, which pads the others, or the next shorter, which is padded. Of all batches on the way
-    it keeps the cheapest. None of them misses the deadline of a member.
+    it keeps the one whose time is least beside what its members would cost without each other:
+    alone, or in as large a batch of their own length as the rest of the pool could make. None of
+    them misses the deadline of a member.
     """
+    others = max(1, min(budget.rows, len(pool) - 1))
+
+    def elsewhere(ticket: TicketT) -> float:
+        return min(ticket.alone, estimate.nominal(others, ticket.frames) / others)
+
     leader = pool[0]
     line = sorted(pool, key=lambda ticket: ticket.frames)
     first = last = line.index(leader)
-    longest, alone, deadline = leader.frames, leader.alone, leader.deadline
-    best, best_ratio = (first, last), _PAYS
+    longest, deadline, worth = leader.frames, leader.deadline, elsewhere(leader)
+    best, best_ratio = (first, last), _PAYS * leader.alone / worth
     for rows in range(2, min(budget.rows, len(line)) + 1):
-        step, step_ratio = -1, 0.0
+        step, step_ratio = -1, inf
         for at in (first - 1, last + 1):
             if not 0 <= at < len(line):
                 continue
@@ -47,14 +55,14 @@ def pack(
                 continue
             if now + cost * estimate.correction > min(deadline, added.deadline):
                 continue
-            ratio = cost / (alone + added.alone)
-            if step < 0 or ratio < step_ratio:
+            ratio = cost / (worth + elsewhere(added))
+            if ratio < step_ratio:
                 step, step_ratio = at, ratio
         if step < 0:
             break
         added = line[step]
         first, last = min(first, step), max(last, step)
-        longest, alone = max(longest, added.frames), alone + added.alone
+        longest, worth = max(longest, added.frames), worth + elsewhere(added)
         deadline = min(deadline, added.deadline)
         if step_ratio < best_ratio:
             best, best_ratio = (first, last), step_ratio

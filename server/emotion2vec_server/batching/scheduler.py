@@ -38,6 +38,9 @@ _CALLER_SHARE = 4
 (dynamic thresholds: Choudhury and Hahne, 1998). A caller alone gets four fifths of the queue."""
 _REGROW = 1.01
 """Growth of a budget that memory had cut, for each large batch that fits."""
+_CAUTION = 1.5
+"""On the expected wait, where a deadline depends on it: like lengths overtake, and a batch formed
+with time to spare is larger. Under overload this raises the answers in time, not only the share."""
 _SOONEST_RETRY = 0.01
 
 Reason = Literal["too_large", "deadline", "queue_full", "caller_share", "too_slow"]
@@ -234,7 +237,7 @@ class Scheduler(Generic[TicketT]):
         return (
             now
             + self._worker_free(now)
-            + self._estimate.drain_seconds(ahead)
+            + _CAUTION * self._estimate.drain_seconds(ahead)
             + self._estimate.seconds(rows, ticket.frames)
         )
 

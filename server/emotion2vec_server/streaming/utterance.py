@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from emotion2vec_server.backends.base import Float32
 from emotion2vec_server.sample_buffer import SampleBuffer
 from emotion2vec_server.streaming.events import Frames, Interim, Speech
-from emotion2vec_server.streaming.loudness import Loudness, with_reference
 from emotion2vec_server.streaming.voice import Change, VoiceActivity
 from emotion2vec_server.windows import Framing, Window, Windower
 
@@ -87,7 +86,6 @@ class Utterance:
         if voice is not None:
             voice.begin()
         self._audio = SampleBuffer()
-        self._loudness = Loudness()
         self._mean = RunningMean()
         self._has_ended = False
 
@@ -115,14 +113,14 @@ class Utterance:
         self._audio.append(samples)
         changes = [] if self._voice is None else self._voice.push(samples)
         windows = self._windower.push(samples) if self._options.is_scored else []
-        return Heard(self._speech(changes), [self._levelled(window) for window in windows])
+        return Heard(self._speech(changes), windows)
 
     def finish(self) -> Heard:
         """No more is to come."""
         self._has_ended = True
         changes = [] if self._voice is None else self._voice.end(self.length)
         last = self._windower.finish() if self._options.frames else None
-        return Heard(self._speech(changes), [] if last is None else [self._levelled(last)])
+        return Heard(self._speech(changes), [] if last is None else [last])
 
     def scored(self, window: Window, logits: Float32) -> Iterator[Frames | Interim]:
         """What the model's logits [T, C] for a window of ours make known."""
@@ -155,14 +153,6 @@ class Utterance:
         if self._voice is None:
             return np.ones(last - first, dtype=np.bool_)
         return self._voice.in_speech(first, last)
-
-    def _levelled(self, window: Window) -> Window:
-        """The window with the loudness of the utterance up to its end behind it."""
-        self._loudness.add(self._audio.view(self._loudness.count, window.end_sample))
-        samples = with_reference(
-            window.samples, self._loudness.variance, self._options.framing.frame_hop
-        )
-        return window._replace(samples=samples)
 
     def _speech(self, changes: list[Change]) -> list[Speech]:
         return [

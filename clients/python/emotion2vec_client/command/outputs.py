@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import wave
-from collections.abc import Iterator
 from datetime import datetime
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -83,20 +81,16 @@ def _json(value: object) -> str:
 
 def _make_new(parent: Path, name: str) -> Path:
     """A new directory `name`, or `name_2`, `name_3`, ... where others have it already."""
-    for candidate in _numbered(name):
-        path = parent / candidate
+    path = parent / name
+    number = 1
+    while True:
         try:
             path.mkdir()
         except FileExistsError:
-            continue
-        return path
-    raise AssertionError("unreachable: the numbers don't end")
-
-
-def _numbered(name: str) -> Iterator[str]:
-    yield name
-    for number in count(2):
-        yield f"{name}_{number}"
+            number += 1
+            path = parent / f"{name}_{number}"
+        else:
+            return path
 
 
 def _write_wav(path: Path, samples: NDArray[np.int16]) -> None:

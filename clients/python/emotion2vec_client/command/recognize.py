@@ -126,7 +126,7 @@ class _Run:
             if not self._arguments.embedding:
                 result.pop("embedding", None)
             result.pop("frame_embeddings", None)
-            self._print_json(result)
+            self._print_json({**result, "written": [shown(place) for place in written]})
         else:
             self._report.show(path, recognition, written, embedding=self._arguments.embedding)
         return True

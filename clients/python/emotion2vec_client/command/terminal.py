@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -74,10 +73,6 @@ def shown(path: str | Path) -> str:
         "\N{REPLACEMENT CHARACTER}" if unicodedata.category(character) == "Cc" else character
         for character in text
     )
-
-
-def terminal_width() -> int:
-    return shutil.get_terminal_size().columns
 
 
 def _can_write(stream: TextIO, text: str) -> bool:

@@ -15,7 +15,7 @@ from benchmarks.peers.model import Model
 
 
 class TritonPythonModel:
-    def initialize(self, args: dict[str, str]) -> None:
+    def initialize(self, args: dict[str, str]) -> None:  # noqa: ARG002
         self._model = Model(os.environ["PEER_MODEL"], int(os.environ["PEER_THREADS"]))
 
     def execute(self, requests: list[Any]) -> list[Any]:
