@@ -5,7 +5,7 @@
 Recordings of about 25 s are put together from the repository's held-out clips, in shuffled order
 and with pauses of faint noise. Offline: the whole recording in one run of the model. Streamed: the
 windows that a stream would send. A frame's difference is the largest of its classes' differences in
-probability. `--cost` times windows of another bundle too, such as one of the real size.
+probability. `--cost` times the windows of another bundle, such as one of the real size.
 """
 
 from __future__ import annotations
@@ -45,11 +45,16 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
+    """Over the frames of speech: differences, and how often the label is the offline one.
+
+    `pauses` is the mean difference in the pauses.
+    """
+
     mean: float
     p99: float
+    largest: float
     agreement: float
     pauses: float
-    windows_a_second: float
 
 
 class Model:
@@ -67,14 +72,14 @@ class Model:
             raise SystemExit("this model has no classifier")
         return self._classes.probabilities(outputs.frame_logits[0])
 
-    def seconds(self, samples: int) -> float:
-        """Of one run on one thread: the median of three."""
+    def cpu_seconds(self, samples: int) -> float:
+        """CPU time of one run on one thread: the median of three."""
         audio = np.random.default_rng(0).standard_normal(samples).astype(np.float32)
         times = []
         for _ in range(3):
-            began = time.perf_counter()
+            began = time.process_time()
             self.probabilities(audio)
-            times.append(time.perf_counter() - began)
+            times.append(time.process_time() - began)
         return sorted(times)[1]
 
 
@@ -105,19 +110,36 @@ def _track(model: Model, pieces: Sequence[tuple[Float32, bool]]) -> Track:
     return Track(samples, spoken[middles], offline)
 
 
+Known = dict[tuple[int, int, int, bool], Float32]
+"""Probabilities of windows that were run already: by track, first and last frame, and tail."""
+
+
 def stream(
-    model: Model, samples: Float32, framing: Framing, *, reference: bool
-) -> Iterator[tuple[Window, Float32]]:
-    """Windows and the probabilities [T, C] of their frames."""
-    windower = Windower(framing)
-    windows = windower.push(samples)
-    last = windower.finish()
-    for window in [*windows, *([last] if last else [])]:
-        audio = window.samples
-        if reference:
-            variance = float(samples[: window.end_sample].var(dtype=np.float64))
-            audio = with_reference_tail(audio, variance, framing.frame_hop)
-        yield window, model.probabilities(audio)
+    model: Model, tracks: Sequence[Track], framing: Framing, known: Known, *, reference: bool
+) -> Iterator[Float32]:
+    """For each track, the streamed probabilities [T, C]."""
+    for index, track in enumerate(tracks):
+        streamed = np.empty_like(track.offline)
+        # Early windows lie where those of any lookahead do, so they are run once for all.
+        windower = Windower(framing, early=True)
+        windows = [*windower.push(track.samples), windower.finish()]
+        for window in filter(None, windows):
+            key = (index, window.first_frame, window.frame_end, reference)
+            if key not in known:
+                known[key] = _scores(model, track, window, framing, reference=reference)
+            begin, end = window.final_begin, window.final_end
+            first = window.first_frame
+            streamed[begin:end] = known[key][begin - first : end - first]
+        yield streamed
+
+
+def _scores(
+    model: Model, track: Track, window: Window, framing: Framing, *, reference: bool
+) -> Float32:
+    if not reference:
+        return model.probabilities(window.samples)
+    variance = float(track.samples[: window.end_sample].var(dtype=np.float64))
+    return model.probabilities(with_reference_tail(window.samples, variance, framing.frame_hop))
 
 
 def with_reference_tail(window: Float32, variance: float, frame_hop: int) -> Float32:
@@ -135,76 +157,87 @@ def with_reference_tail(window: Float32, variance: float, frame_hop: int) -> Flo
 
 
 def measure(
-    model: Model, tracks: Sequence[Track], framing: Framing, *, reference: bool
+    model: Model,
+    tracks: Sequence[Track],
+    framing: Framing,
+    known: Known,
+    *,
+    reference: bool = False,
 ) -> Fidelity:
-    differences, spoken, agrees = [], [], []
-    windows = 0
-    for track in tracks:
-        streamed = np.empty_like(track.offline)
-        for window, scores in stream(model, track.samples, framing, reference=reference):
-            part = slice(
-                window.final_begin - window.first_frame, window.final_end - window.first_frame
-            )
-            streamed[window.final_begin : window.final_end] = scores[part]
-            windows += 1
-        differences.append(np.abs(streamed - track.offline).max(axis=1))
-        agrees.append(streamed.argmax(axis=1) == track.offline.argmax(axis=1))
-        spoken.append(track.spoken)
-    difference, agree, speech = map(np.concatenate, (differences, agrees, spoken))
+    """Compares the streams of all tracks with their offline results."""
+    streamed = np.concatenate(list(stream(model, tracks, framing, known, reference=reference)))
+    offline = np.concatenate([track.offline for track in tracks])
+    speech = np.concatenate([track.spoken for track in tracks])
+    difference = np.abs(streamed - offline).max(axis=1)
+    agrees = streamed.argmax(axis=1) == offline.argmax(axis=1)
     return Fidelity(
         mean=float(difference[speech].mean()),
         p99=float(np.quantile(difference[speech], 0.99)),
-        agreement=float(agree[speech].mean()),
+        largest=float(difference[speech].max()),
+        agreement=float(agrees[speech].mean()),
         pauses=float(difference[~speech].mean()),
-        windows_a_second=windows / (sum(len(track.samples) for track in tracks) / SAMPLE_RATE),
     )
 
 
-def report(model: Model, cost: Model | None) -> None:
+def report(model: Model, cost: Model) -> None:
+    """Prints the tables of docs/streaming.md."""
     tracks = make_tracks(model)
+    known: Known = {}
     seconds = sum(len(track.samples) for track in tracks) / SAMPLE_RATE
-    print(f"{len(tracks)} recordings, {seconds:.0f} s; model {model.manifest.name}\n")
-    costs = (
-        {window: cost.seconds(round(window * SAMPLE_RATE)) for window in WINDOWS} if cost else {}
-    )
-    print("| window | lookahead | hop | mean | 99% | label | pauses | delay, mean | compute |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    spoken = np.concatenate([track.spoken for track in tracks]).mean()
+    print(f"{model.manifest.name}: {len(tracks)} recordings, {seconds:.0f} s, {spoken:.0%} speech")
+
+    def found(window: float, hop: float, lookahead: float, *, reference: bool = False) -> Fidelity:
+        framing = framing_of(model.manifest, LONGEST, window=window, hop=hop, lookahead=lookahead)
+        return measure(model, tracks, framing, known, reference=reference)
+
+    print("\nmean difference and label agreement; the last three columns at the middle hop\n")
+    table("window", "lookahead", *(f"hop {hop:g} s" for hop in HOPS), "99%", "largest", "pauses")
     for window in WINDOWS:
         for lookahead in LOOKAHEADS:
+            cells = []
+            middle = None
             for hop in HOPS:
                 if hop + lookahead > window:
+                    cells.append("")
                     continue
-                framing = framing_of(
-                    model.manifest, LONGEST, window=window, hop=hop, lookahead=lookahead
-                )
-                found = measure(model, tracks, framing, reference=True)
-                compute = f"{costs[window] / hop:.2f} s" if costs else ""
-                print(
-                    f"| {window:g} s | {lookahead:g} s | {hop:g} s | {found.mean:.3f} "
-                    f"| {found.p99:.2f} | {found.agreement:.1%} | {found.pauses:.3f} "
-                    f"| {lookahead + hop / 2:.2f} s | {compute} |",
-                    flush=True,
-                )
-    print("\n| window | reference tail | mean | 99% | label | pauses |")
-    print("| --- | --- | --- | --- | --- | --- |")
+                fidelity = found(window, hop, lookahead)
+                cells.append(f"{fidelity.mean:.3f}, {fidelity.agreement:.1%}")
+                middle = fidelity if hop == HOPS[1] else middle
+            if middle is not None:
+                cells += [f"{middle.p99:.2f}", f"{middle.largest:.2f}", f"{middle.pauses:.3f}"]
+                row(f"{window:g} s", f"{lookahead:g} s", *cells)
+    print(f"\nCPU seconds a second of speech, {cost.manifest.name}, one thread\n")
+    table("window", *(f"hop {hop:g} s" for hop in HOPS))
     for window in WINDOWS:
-        framing = framing_of(model.manifest, LONGEST, window=window, hop=0.5, lookahead=0.4)
-        for reference in (False, True):
-            found = measure(model, tracks, framing, reference=reference)
-            print(
-                f"| {window:g} s | {'yes' if reference else 'no'} | {found.mean:.3f} "
-                f"| {found.p99:.2f} | {found.agreement:.1%} | {found.pauses:.3f} |",
-                flush=True,
-            )
+        once = cost.cpu_seconds(round(window * SAMPLE_RATE))
+        row(f"{window:g} s", *(f"{once / hop:.2f}" for hop in HOPS))
+    print("\nnormalised over the window, and by the utterance so far\n")
+    table("window", "mean", "with tail", "pauses", "with tail")
+    for window in WINDOWS:
+        plain, tail = (found(window, 0.5, 0.4, reference=tail) for tail in (False, True))
+        row(
+            f"{window:g} s",
+            *(f"{value:.4f}" for value in (plain.mean, tail.mean, plain.pauses, tail.pauses)),
+        )
+
+
+def table(*names: str) -> None:
+    row(*names)
+    row(*["---"] * len(names))
+
+
+def row(*cells: str) -> None:
+    print("| " + " | ".join(cells) + " |", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--cost", type=Path, help="bundle whose windows are timed")
+    parser.add_argument("--cost", type=Path, help="bundle whose windows are timed instead")
     arguments = parser.parse_args()
-    cost = Model(load_bundle(arguments.cost)) if arguments.cost else None
-    report(Model(load_bundle(arguments.bundle)), cost)
+    model = Model(load_bundle(arguments.bundle))
+    report(model, Model(load_bundle(arguments.cost)) if arguments.cost else model)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import geometric_mean, median
-from typing import Protocol
+from typing import Any, Protocol
 
 from emotion2vec_client import Client
 from emotion2vec_server.bundle import MANIFEST, Manifest
@@ -139,12 +139,12 @@ class Worker:
         print(json.dumps(request), file=self._pipe.stdin, flush=True)
         return Cost(**self._read())
 
-    def _read(self) -> dict[str, object]:
+    def _read(self) -> dict[str, Any]:
         assert self._pipe.stdout is not None
         line = self._pipe.stdout.readline()
         if not line:
             raise RuntimeError("a contestant of the latency benchmark ended; its messages tell why")
-        answer: dict[str, object] = json.loads(line)
+        answer: dict[str, Any] = json.loads(line)
         return answer
 
 

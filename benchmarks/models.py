@@ -12,9 +12,10 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -157,7 +158,7 @@ class _Builder:
         self._nodes: list[NodeProto] = []
         self._weights: list[TensorProto] = []
 
-    def node(self, operator: str, *inputs: str, output: str = "", **attributes: object) -> str:
+    def node(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         name = output or f"{operator}_{len(self._nodes)}"
         self._nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
         return name
@@ -197,7 +198,7 @@ class _Builder:
         return helper.make_model(graph, opset_imports=[opset], ir_version=10)
 
 
-def _specs(infos: Iterator[onnx.ValueInfoProto]) -> tuple[TensorSpec, ...]:
+def _specs(infos: Iterable[onnx.ValueInfoProto]) -> tuple[TensorSpec, ...]:
     return tuple(
         TensorSpec(
             name=info.name,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from benchmarks.comparison import OURS, Comparison
 from benchmarks.latency import REFERENCE, TARGET_SECONDS, Latency
@@ -19,7 +21,7 @@ mpl.use("agg")
 INK, GRID = "#2f3440", "#e6e8ec"
 ACCENT, MUTED = "#c2410c", "#94a3b8"
 SERIES = ("#1d4ed8", "#0891b2", "#7c3aed", "#ca8a04", "#64748b", "#059669")
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.size": 10.5,
     "axes.titlesize": 12,
     "axes.titleweight": "bold",
@@ -44,10 +46,10 @@ _STYLE = {
 
 def load(result: Load, directory: Path) -> str:
     """Latency percentiles against throughput, a row a model: closed loops left, open ones right."""
-    names = sorted({loop.model for loop in result.loops})
+    names = list(dict.fromkeys(loop.model for loop in result.loops))
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(10, 3.7 * len(names)))
-        axes = figure.subplots(len(names), 2, squeeze=False)
+        axes = figure.subplots(len(names), 2, squeeze=False, sharey="row")
         for (left, right), name in zip(axes, names, strict=True):
             loops = [loop for loop in result.loops if loop.model == name]
             closed = [loop for loop in loops if loop.callers]
@@ -56,10 +58,7 @@ def load(result: Load, directory: Path) -> str:
             left.set(title=f"{name}: closed loop", xlabel="callers", ylabel="latency, ms")
             _percentiles(right, opened, [f"{loop.share:.0%}" for loop in opened])
             right.set(title=f"{name}: open loop", xlabel="arrivals, share of capacity")
-            top = max(left.get_ylim()[1], right.get_ylim()[1])
-            for axis in (left, right):
-                axis.set_ylim(top=top)
-                axis.legend(loc="upper left", ncols=3)
+            left.legend(loc="upper left", ncols=3)
         figure.savefig(directory / "load.png")
     return "load.png"
 
@@ -74,55 +73,78 @@ def _percentiles(axis: Axes, loops: Sequence[Loop], labels: Sequence[str]) -> No
             [place + 0.27 * (index - 1) for place in places], heights, 0.25, color=shade, label=name
         )
     axis.set_yscale("log")
+    axis.yaxis.set_major_formatter("{x:,g}")
     axis.grid(visible=False, axis="x")
-    axis.margins(y=0.22)
+    axis.margins(y=0.2)
     rates = [f"{label}\n{loop.cell.rate:.3g}/s" for label, loop in zip(labels, loops, strict=True)]
     axis.set_xticks(list(places), rates)
 
 
 def peers(result: Comparison, directory: Path) -> str:
-    """Throughput of every server, a panel for each model and number of callers."""
-    panels = sorted({(turn.model, turn.callers) for turn in result.turns})
+    """Throughput of every server: a row a model, a column a number of callers."""
+    models = list(dict.fromkeys(turn.model for turn in result.turns))
+    columns = sorted({turn.callers for turn in result.turns})
+    servers = list(dict.fromkeys(turn.server for turn in result.turns))
     with mpl.rc_context(_STYLE):
-        columns = min(3, len(panels))
-        rows = -(-len(panels) // columns)
-        figure = Figure(figsize=(3.6 * columns + 0.6, 2.9 * rows))
-        axes = figure.subplots(rows, columns, squeeze=False).ravel()
-        for axis, (model, callers) in zip(axes, panels, strict=False):
-            _bars(axis, result, model, callers)
-        for axis in axes[len(panels) :]:
-            axis.set_axis_off()
+        size = (3.5 * len(columns) + 1.2, (0.36 * len(servers) + 1.3) * len(models))
+        figure = Figure(figsize=size)
+        for row, model in enumerate(models):
+            shown = 0
+            for callers in columns:
+                if not result.rates(model, OURS, callers):
+                    continue
+                place = row * len(columns) + shown + 1
+                axis = figure.add_subplot(len(models), len(columns), place)
+                _bars(axis, result, model, callers, servers)
+                if shown:
+                    axis.set_yticklabels([])
+                shown += 1
         figure.savefig(directory / "peers.png")
     return "peers.png"
 
 
-def _bars(axis: Axes, result: Comparison, model: str, callers: int) -> None:
-    names = dict.fromkeys(turn.server for turn in result.turns)
-    rates = {name: result.rates(model, name, callers) for name in names}
-    ranked = sorted((name for name in names if rates[name]), key=lambda name: median(rates[name]))
-    values = [median(rates[name]) for name in ranked]
-    axis.barh(ranked, values, 0.66, color=[ACCENT if name == OURS else MUTED for name in ranked])
-    for place, name in enumerate(ranked):
-        axis.plot(rates[name], [place] * len(rates[name]), "o", color=INK, markersize=3)
-    ceiling = result.ceilings[model].rate
-    axis.margins(x=0.2)
-    for place, value in enumerate(values):
-        axis.annotate(f" {value:,.0f}", (max(rates[ranked[place]]), place), va="center")
+def _bars(axis: Axes, result: Comparison, model: str, callers: int, servers: Sequence[str]) -> None:
+    """One bar a server, its rounds as dots, the ceiling as a line."""
+    for place, name in enumerate(reversed(servers)):
+        rates = result.rates(model, name, callers)
+        if not rates:
+            continue
+        axis.barh(place, median(rates), 0.66, color=ACCENT if name == OURS else MUTED)
+        axis.plot(rates, [place] * len(rates), "o", color=INK, markersize=2.5)
+        axis.annotate(
+            rate_text(median(rates)),
+            (max(rates), place),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+        )
+    axis.set_yticks(range(len(servers)), list(reversed(servers)))
+    axis.tick_params(axis="y", length=0)
+    axis.margins(x=0.25)
     if callers > 1:
-        axis.axvline(ceiling, color=INK, linestyle="--", linewidth=1)
+        ceiling = result.ceilings[model].rate
+        axis.axvline(ceiling, color=INK, linestyle="--", linewidth=1, zorder=0)
         axis.annotate(
             "in-process ceiling",
-            (ceiling, 0),
-            xytext=(-4, 0),
+            (ceiling, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 2),
             textcoords="offset points",
-            rotation=90,
-            ha="right",
-            va="center_baseline",
+            ha="center",
+            va="bottom",
             fontsize=8,
         )
     axis.grid(visible=False, axis="y")
-    callers_text = "1 caller" if callers == 1 else f"{callers} callers"
-    axis.set(title=f"{model}, {callers_text}", xlabel="speech seconds a second")
+    axis.xaxis.set_major_locator(MaxNLocator(4))
+    axis.xaxis.set_major_formatter("{x:,g}")
+    axis.set_title(f"{model}, {callers} {'caller' if callers == 1 else 'callers'}", pad=18)
+    axis.set_xlabel("speech seconds a second")
+
+
+def rate_text(rate: float) -> str:
+    """Three figures that count."""
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
 
 
 def latency(result: Latency, directory: Path) -> str:
@@ -134,10 +156,11 @@ def latency(result: Latency, directory: Path) -> str:
         times.axhspan(*TARGET_SECONDS, color="#dcfce7", zorder=0)
         times.annotate(
             "0.5 to 2 s, promised on a GPU",
-            (result.lengths[0], TARGET_SECONDS[1]),
-            xytext=(0, -4),
+            (result.lengths[-1], TARGET_SECONDS[0]),
+            xytext=(0, 4),
             textcoords="offset points",
-            va="top",
+            ha="right",
+            va="bottom",
             color="#166534",
             fontsize=9,
         )
@@ -153,7 +176,7 @@ def latency(result: Latency, directory: Path) -> str:
         ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if _inside(tick, times)]
         times.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
         times.set(title="Time to an answer", xlabel="audio, s", ylabel="s")
-        times.legend(loc="lower right")
+        times.legend(loc="upper left")
         _speedups(ratios, result, [name for name in names if name != REFERENCE], names)
         figure.savefig(directory / "latency.png")
     return "latency.png"

@@ -148,8 +148,8 @@ def peers_section(result: Comparison, picture: str) -> str:
     for model in dict.fromkeys(turn.model for turn in result.turns):
         best = result.ceilings[model]
         parts.append(
-            f"### {model}\n\nCeiling: {_rate(best.rate)} speech seconds a second, in batches of "
-            f"{best.batch}."
+            f"### {model}\n\nCeiling: {plots.rate_text(best.rate)} speech seconds a second, in "
+            f"batches of {best.batch}."
         )
         parts.append(table(_PEER_HEADER, _peer_rows(result, model)))
     parts += [f"Left out: {name} {reason}." for name, reason in result.failures.items()]
@@ -184,7 +184,7 @@ def _peer_rows(result: Comparison, model: str) -> Iterable[list[str]]:
             ratio = result.ratio(model, server, callers)
             yield [
                 f"{'**' + OURS + '**' if server == OURS else server}, {callers}",
-                _rate(rate),
+                plots.rate_text(rate),
                 f"{median(cell.rate for cell in cells):,.1f}",
                 f"{rate / result.ceilings[model].rate:.0%}",
                 "" if server == OURS or ratio is None else f"{ratio:.2f}x",
@@ -251,10 +251,6 @@ _LOAD_HEADER = (
     "client CPU, ms",
     "errors",
 )
-
-
-def _rate(rate: float) -> str:
-    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.2f}"
 
 
 def _mix(mix: Mix) -> str:

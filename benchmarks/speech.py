@@ -74,7 +74,7 @@ def cut(speech: Int16, start: int, samples: int) -> Int16:
 
 def as_floats(pcm: Int16) -> NDArray[np.float32]:
     """What a model hears: full scale is -1 to 1."""
-    return pcm.astype(np.float32) / 32768
+    return pcm.astype(np.float32) / np.float32(32768)
 
 
 def _read(path: Path) -> Int16:
@@ -83,4 +83,5 @@ def _read(path: Path) -> Int16:
     mono = samples.mean(axis=1)
     if rate != SAMPLE_RATE:
         mono = soxr.resample(mono, rate, SAMPLE_RATE)
-    return (np.clip(mono, -1, 1) * 32767).astype(np.int16)
+    pcm: Int16 = (np.clip(mono, -1, 1) * 32767).astype(np.int16)
+    return pcm

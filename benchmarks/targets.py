@@ -89,7 +89,9 @@ class GrpcTarget:
     ) -> None:
         self._requests = requests
         self._channel = grpc.aio.insecure_channel(address, options=_UNLIMITED)
-        self._method = self._channel.unary_unary(method, response_deserializer=read)
+        self._method: grpc.aio.UnaryUnaryMultiCallable[bytes, Answer] = self._channel.unary_unary(
+            method, response_deserializer=read
+        )
 
     async def call(self, clip: int) -> Answer:
         try:

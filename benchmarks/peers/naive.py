@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from typing import Any
 
 import grpc
 
@@ -21,17 +22,9 @@ async def work(queue: asyncio.Queue[tuple[bytes, asyncio.Future[bytes]]], model:
         while len(batch) < MAX_BATCH and not queue.empty():
             batch.append(queue.get_nowait())
         clips, replies = zip(*batch, strict=True)
-        try:
-            results = await asyncio.to_thread(model, clips)
-        except ValueError as error:
-            results = [error] * len(batch)
-        for reply, result in zip(replies, results, strict=True):
-            if reply.done():
-                continue
-            if isinstance(result, ValueError):
-                reply.set_exception(result)
-            else:
-                reply.set_result(result.tobytes())
+        for reply, scores in zip(replies, await asyncio.to_thread(model, clips), strict=True):
+            if not reply.done():
+                reply.set_result(scores.tobytes())
 
 
 async def serve(model: Model, port: int) -> None:
@@ -43,7 +36,7 @@ async def serve(model: Model, port: int) -> None:
         return await reply
 
     service, method = METHOD.strip("/").split("/")
-    handlers = {method: grpc.unary_unary_rpc_method_handler(recognize)}
+    handlers: dict[str, Any] = {method: grpc.unary_unary_rpc_method_handler(recognize)}
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
     server.add_insecure_port(f"127.0.0.1:{port}")

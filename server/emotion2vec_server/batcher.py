@@ -17,10 +17,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from emotion2vec_server.batching.estimator import Cost
 from emotion2vec_server.batching.fair_queue import Ticket
+from emotion2vec_server.batching.observer import BatchRun, Ignore, Observer
 from emotion2vec_server.batching.scheduler import Batch, BatchLimits, Scheduler
 from emotion2vec_server.errors import (
     DeadlineExceededError,
@@ -51,38 +52,6 @@ class Completed(NamedTuple, Generic[Result]):
     batch_size: int
 
 
-class BatchRun(NamedTuple):
-    """One successful run of `execute`."""
-
-    rows: int
-    frames: int
-    padded_frames: int
-    run_seconds: float
-    queue_seconds: tuple[float, ...]
-    """Of each row."""
-
-
-class Observer(Protocol):
-    """Who wants to know what the batcher does. Called on the event loop, and must not block."""
-
-    def ran(self, run: BatchRun) -> None: ...
-
-    def rejected(self, reason: str) -> None:
-        """A request got no result: a `scheduler.Reason`, or "cancelled", "late", "draining",
-        "failed" (the model raised) or "out_of_memory"."""
-        ...
-
-    def failing(self, reason: str | None) -> None:
-        """Nothing of the last few batches succeeded, and why; None once something does again."""
-        ...
-
-
-class _Ignore:
-    def ran(self, run: BatchRun) -> None: ...
-    def rejected(self, reason: str) -> None: ...
-    def failing(self, reason: str | None) -> None: ...
-
-
 @dataclass(slots=True, eq=False, kw_only=True)
 class _Request(Ticket, Generic[Item, Result]):
     item: Item
@@ -110,8 +79,10 @@ class Batcher(Generic[Item, Result]):
             workers: number of threads.
             observer: for metrics and health.
         """
+        if workers < 1:
+            raise ValueError("workers must be at least 1")
         self._execute = execute
-        self._observer = observer or _Ignore()
+        self._observer = observer or Ignore()
         self._scheduler: Scheduler[_Request[Item, Result]] = Scheduler(cost, limits, workers)
         self._wake = threading.Condition(threading.Lock())
         self._sleepers = 0
@@ -167,6 +138,8 @@ class Batcher(Generic[Item, Result]):
         if self._draining:
             self._observer.rejected("draining")
             raise UnavailableError("the server is stopping; ask another one", _RETRY_AFTER)
+        if frames < 1:
+            raise ValueError("frames must be at least 1")
         loop = asyncio.get_running_loop()
         self._loop = loop
         now = time.monotonic()

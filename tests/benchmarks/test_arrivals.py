@@ -6,9 +6,10 @@ import itertools
 
 import numpy as np
 import pytest
-from benchmarks.arrivals import Percentiles, mean_batch, poisson
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from benchmarks.arrivals import Percentiles, mean_batch, poisson
 
 DURATIONS = st.lists(st.floats(0, 1e3), min_size=1, max_size=200)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 
 import numpy as np
 import pytest
+
 from benchmarks.loadgen import Job, Load
 from benchmarks.process import cpu_seconds, family, peak_resident_bytes
 from benchmarks.targets import Answer, CallError, HttpTarget
@@ -61,9 +63,7 @@ async def test_a_stall_counts_from_the_planned_arrival() -> None:
         async def call(self, clip: int) -> Answer:
             if not self.calls:
                 # The whole process stands still, as a garbage collection would make it.
-                import time
-
-                time.sleep(0.25)
+                time.sleep(0.25)  # noqa: ASYNC251 - that is the point
             return await super().call(clip)
 
     outcome = await Load(job(rate=200, warmup=0.0, seconds=0.5), Stalled(0.0), [1.0]).run()

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from benchmarks import models
-from benchmarks.models import FRAME_FIELD, FRAME_HOP, LABELS, Shape, synthetic_graph
-from benchmarks.peers.model import Model
 from emotion2vec_server.backends.base import Outputs
 from emotion2vec_server.backends.select import load_backend
 from emotion2vec_server.bundle import load_bundle
+
+from benchmarks import models
+from benchmarks.models import FRAME_FIELD, FRAME_HOP, LABELS, Shape, synthetic_graph
+from benchmarks.peers.model import Model
 
 SMALL = Shape(channels=4, hidden=8, layers=2)
 

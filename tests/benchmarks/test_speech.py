@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+
 from benchmarks.speech import SAMPLE_RATE, Mix, clips, cut, recordings
 
 SPEECH = np.arange(-5000, 5000, dtype=np.int16)

@@ -1,4 +1,4 @@
-"""A model and a caller for tests of live streams, both deterministic.
+"""What tests of live streams need: a model, a caller and a listener, all deterministic.
 
 Samples of the tests' audio are their own index in the stream, so the fake model's "logits" of a
 frame name the frame: column 0 is its first sample, column 1 its last.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
+from typing import TypeVar
 
 import numpy as np
 from emotion2vec_server.backends.base import Float32
@@ -15,9 +17,17 @@ from emotion2vec_server.batcher import Completed
 from emotion2vec_server.bundle import Artifact, Label, Manifest, Parity
 from emotion2vec_server.errors import InvalidRequestError
 from emotion2vec_server.recognizer import ClipOutput, Recognition
-from emotion2vec_server.streaming.reader import EndUtterance, Request
+from emotion2vec_server.session import Session
+from emotion2vec_server.streaming.events import Event, Frames
+from emotion2vec_server.streaming.reader import EndUtterance, Request, StreamLimits
+from emotion2vec_server.streaming.utterance import StreamOptions
+from emotion2vec_server.windows import Framing
 
+E = TypeVar("E")
 HOP, FIELD = 320, 400
+FRAMING = Framing(window=20, hop=5, lookahead=4, frame_hop=HOP, frame_field=FIELD)
+OPTIONS = StreamOptions(FRAMING, voice_activity=False)
+LIMITS = StreamLimits()
 
 
 def frame_count(samples: int) -> int:
@@ -167,3 +177,50 @@ def ramp(begin: int, end: int) -> bytes:
 async def requests_of(requests: Iterable[Request]) -> AsyncIterator[Request]:
     for request in requests:
         yield request
+
+
+def make_session(
+    model: FakeModel, options: StreamOptions = OPTIONS, limits: StreamLimits = LIMITS
+) -> Session:
+    return Session(model, FloatDecoder, options, limits)
+
+
+async def listen(session: Session, requests: Iterable[Request]) -> list[Event]:
+    return [event async for event in session.events(requests_of(requests))]
+
+
+def only(kind: type[E], events: Iterable[object]) -> list[E]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def assert_frames_tile(events: Iterable[Event], utterance: int, start: int, length: int) -> None:
+    """The utterance's final frames are all there, in order, each with its own frame's logits."""
+    frames = [
+        event for event in only(Frames, events) if event.is_final and event.utterance == utterance
+    ]
+    indices = [event.first_frame + i for event in frames for i in range(len(event.logits))]
+    assert indices == list(range(frame_count(length)))
+    for event in frames:
+        assert event.start_sample == start + event.first_frame * HOP
+        begins = event.start_sample + np.arange(len(event.logits)) * HOP
+        np.testing.assert_array_equal(event.logits[:, 0], begins)
+        np.testing.assert_array_equal(event.logits[:, 1], begins + FIELD - 1)
+
+
+async def settle() -> None:
+    """Lets every task run until it waits."""
+    for _ in range(200):
+        await asyncio.sleep(0)
+
+
+class Listener:
+    """Takes a session's events in the background, as they come."""
+
+    def __init__(self, session: Session, requests: AsyncIterator[Request]) -> None:
+        self.events: list[Event] = []
+        self.task = asyncio.create_task(self._listen(session, requests))
+
+    async def _listen(self, session: Session, requests: AsyncIterator[Request]) -> None:
+        async with aclosing(session.events(requests)) as events:
+            async for event in events:
+                self.events.append(event)

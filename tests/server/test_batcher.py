@@ -72,6 +72,7 @@ class Notes:
         self.runs: list[BatchRun] = []
         self.rejections: list[str] = []
         self.health: list[str | None] = []
+        self.told = asyncio.Event()
 
     def ran(self, run: BatchRun) -> None:
         self.runs.append(run)
@@ -81,6 +82,7 @@ class Notes:
 
     def failing(self, reason: str | None) -> None:
         self.health.append(reason)
+        self.told.set()
 
 
 @asynccontextmanager
@@ -102,6 +104,8 @@ async def together(
 ) -> list[Completed[int] | BaseException]:
     """Queues items behind a running one (item 0, not in the result), so that they form a batch."""
     model.gate.clear()
+    while model.entered.acquire(blocking=False):
+        pass
     first = asyncio.create_task(batcher.submit(0, frames=frames))
     await model.busy()
     rest = [asyncio.create_task(batcher.submit(item, frames=frames)) for item in items]
@@ -233,6 +237,26 @@ async def test_a_poisoned_request_fails_alone(poison: int) -> None:
     assert notes.health == []
 
 
+async def test_who_leaves_while_a_batch_fails_is_not_run_again() -> None:
+    model = Picky(lambda items: RuntimeError("too many") if len(items) > 2 else None)
+    async with batching(model) as batcher:
+        model.gate.clear()
+        first = asyncio.create_task(batcher.submit(0, frames=100))
+        await model.busy()
+        rest = [asyncio.create_task(batcher.submit(item, frames=100)) for item in (1, 2, 3, 4)]
+        await asyncio.sleep(0)
+        model.gate.set()
+        await first
+        model.gate.clear()
+        await model.busy()
+        inside = len(model.batches)
+        rest[0].cancel()
+        model.gate.set()
+        await asyncio.gather(*rest, return_exceptions=True)
+    if inside == 2 and len(model.batches[1]) == 4:  # the batch was inside when the caller left
+        assert all(1 not in batch for batch in model.batches[2:])
+
+
 async def test_a_model_that_fails_once_fails_nobody_in_a_batch() -> None:
     failures = iter([None, RuntimeError("once")])
     model = Picky(lambda items: next(failures, None))
@@ -248,18 +272,23 @@ async def test_a_model_that_always_fails_is_reported_and_so_is_its_recovery() ->
         for _ in range(3):
             with pytest.raises(InferenceError):
                 await batcher.submit(1, frames=100)
+        await notes.told.wait()
         assert notes.health == ["RuntimeError: broken"]
+        notes.told.clear()
         broken = False
         assert (await batcher.submit(1, frames=100)).result == 2
+        await notes.told.wait()
     assert notes.health == ["RuntimeError: broken", None]
 
 
 async def test_while_the_model_fails_requests_run_one_by_one() -> None:
     model = Picky(lambda items: RuntimeError("broken") if len(model.batches) < 5 else None)
-    async with batching(model) as batcher:
+    notes = Notes()
+    async with batching(model, notes) as batcher:
         for _ in range(3):
             with pytest.raises(InferenceError):
                 await batcher.submit(1, frames=100)
+        await notes.told.wait()
         model.gate.clear()
         tasks = [asyncio.create_task(batcher.submit(item, frames=100)) for item in (1, 2, 3)]
         model.gate.set()

@@ -62,7 +62,7 @@ def test_a_law_of_its_own_form_is_found(law: Law) -> None:
 
 @LAWS
 def test_noise_is_smoothed(law: Law) -> None:
-    model = Machine(law, noise=0.3).measure()
+    model = Machine(law, noise=0.3).measure(60.0)
     for batch, frames in ((1, 100), (4, 200), (8, 350), (1, 750)):
         assert model.seconds(batch, frames) == pytest.approx(law(batch, frames), rel=0.35)
 

@@ -42,6 +42,8 @@ _CAUTION = 1.5
 """On the expected wait, where a deadline depends on it: like lengths overtake, and a batch formed
 with time to spare is larger. Under overload this raises the answers in time, not only the share."""
 _SOONEST_RETRY = 0.01
+_CLOCK = 1e-6
+"""Seconds: a run that the clock did not see."""
 
 Reason = Literal["too_large", "deadline", "queue_full", "caller_share", "too_slow"]
 
@@ -185,7 +187,8 @@ class Scheduler(Generic[TicketT]):
         self._running.remove(batch)
         self._gather.finished(len(batch.tickets), now)
         if clean:
-            rows, longest, seconds = len(batch.tickets), batch.longest, now - batch.taken
+            rows, longest = len(batch.tickets), batch.longest
+            seconds = max(now - batch.taken, _CLOCK)
             self._estimate.learn(rows, batch.frames, longest, seconds, backlog=batch.backlog)
             if rows * longest > self._max_frames / 2:
                 self._max_frames = min(self._limits.max_frames, self._max_frames * _REGROW)

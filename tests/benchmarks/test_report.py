@@ -1,0 +1,158 @@
+"""The report says what was measured, in tables that Markdown renders."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks import machine, report
+from benchmarks.arrivals import Percentiles
+from benchmarks.ceiling import Ceiling
+from benchmarks.cell import Cell
+from benchmarks.comparison import OURS, Comparison, Turn
+from benchmarks.latency import REFERENCE, Call, Cost, Latency, Start
+from benchmarks.load import Load, Loop
+from benchmarks.loadgen import Outcome
+from benchmarks.report import Results, table
+from benchmarks.speech import Mix
+
+CELL = Cell(
+    requests=100,
+    rate=50.0,
+    audio_rate=250.0,
+    latency=Percentiles(0.010, 0.020, 0.030, 0.050),
+    server_cpu=1.5,
+    client_cpu=0.2,
+    errors={},
+    batch=3.0,
+    padding=0.125,
+    queue=0.004,
+    inference=0.006,
+)
+
+
+def turn(server: str, audio_rate: float, index: int, **changes: object) -> Turn:
+    cell = replace(CELL, audio_rate=audio_rate, **changes)  # type: ignore[arg-type]
+    return Turn("light", server, 64, index, cell)
+
+
+COMPARISON = Comparison(
+    Mix(),
+    [
+        turn(OURS, 300, 0),
+        turn("triton", 200, 0),
+        turn(OURS, 500, 1),
+        turn("triton", 100, 1, errors={"UNAVAILABLE": 2}),
+        turn(OURS, 400, 2),
+        turn("triton", 200, 2, errors={"UNAVAILABLE": 1, "timeout": 4}),
+    ],
+    {"light": Ceiling({1: 500.0, 8: 800.0, 64: 600.0})},
+    {"triton": "nvidia-pytriton 0.7.0"},
+    {"mosec": "could not be installed"},
+)
+LOAD = Load(
+    Mix(),
+    [Loop("demo", 1, 0.0, 0.0, CELL), Loop("demo", 0, 0.5, 25.0, replace(CELL, padding=None))],
+    {"demo": 200 * 2**20},
+)
+
+
+def latency() -> Latency:
+    seconds = {REFERENCE: 4.0, "bundle fp32": 2.0, "server": 2.5}
+    calls = [
+        Call(name, length, "utterance", Cost(length * each, 2 * length * each, 2**30, [0.25, 0.75]))
+        for length in (1.0, 10.0)
+        for name, each in seconds.items()
+    ]
+    return Latency(2, calls, {name: Start(5.0, 6.0, 2**30) for name in seconds})
+
+
+def test_tables_align_numbers() -> None:
+    assert table(["a", "b"], [["x", "1"]]) == "| a | b |\n| --- | ---: |\n| x | 1 |"
+
+
+def test_ratios_are_medians_over_rounds() -> None:
+    # 300/200, 500/100 and 400/200: not 400/200 of the medians alone.
+    assert COMPARISON.ratio("light", "triton", 64) == pytest.approx(2.0)
+    assert COMPARISON.ratio("light", "mosec", 64) is None
+
+
+def test_the_ceiling_is_its_best_batch() -> None:
+    best = COMPARISON.ceilings["light"]
+    assert (best.batch, best.rate) == (8, 800.0)
+
+
+def test_speedups_are_geometric_means_over_lengths() -> None:
+    assert latency().speedup("bundle fp32") == pytest.approx(2.0)
+    assert latency().speedup("server") == pytest.approx(1.6)
+    assert latency().difference("server") == 0
+
+
+def test_peers_say_who_failed_how() -> None:
+    text = report.peers_section(COMPARISON, "peers.png")
+    assert "**emotion2vec-server**, 64 | 400 | 50.0 | 50% |  |" in text
+    assert "| triton, 64 | 200 | 50.0 | 25% | 2.00x |" in text
+    assert "UNAVAILABLE: 3, timeout: 4" in text
+    assert "Left out: mosec could not be installed." in text
+
+
+def test_load_shows_padding_only_where_known() -> None:
+    lines = report.load_section(LOAD, "load.png").splitlines()
+    assert any("| 12.5% |" in line and line.startswith("| demo | 1 |") for line in lines)
+    assert any(line.startswith("| demo | open, 50%: 25/s |") for line in lines)
+
+
+def test_every_row_has_the_columns_of_its_header() -> None:
+    sections = (
+        report.latency_section(latency(), "latency.png"),
+        report.peers_section(COMPARISON, "peers.png"),
+        report.load_section(LOAD, "load.png"),
+    )
+    for section in sections:
+        for block in section.split("\n\n"):
+            if block.startswith("|"):
+                assert len({line.count("|") for line in block.splitlines()}) == 1, block
+
+
+def test_the_whole_is_written(tmp_path: Path) -> None:
+    results = Results(machine.describe(), True, 3, LOAD, COMPARISON, latency())
+    page = report.write(results, tmp_path).read_text(encoding="utf-8")
+    for name in ("load.png", "peers.png", "latency.png"):
+        assert f"]({name})" in page
+        assert (tmp_path / name).stat().st_size > 10_000
+    assert results.machine.date in page
+    assert "seed 3" in page
+    raw = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert raw["peers"]["turns"][0]["cell"]["latency"]["p50"] == 0.010
+
+
+def test_sections_that_did_not_run_are_left_out(tmp_path: Path) -> None:
+    page = report.write(Results(machine.describe(), True, 0), tmp_path).read_text(encoding="utf-8")
+    assert "## " not in page
+
+
+def test_a_cell_counts_each_request() -> None:
+    outcome = Outcome(
+        seconds=2.0,
+        latencies=[0.1, 0.2, 0.3, 0.4],
+        audio_seconds=20.0,
+        batch_sizes=[1, 3, 3, 3],
+        server_cpu_seconds=0.4,
+        metrics={
+            'emotion2vec_padding_ratio_sum{model="a"}': 0.6,
+            'emotion2vec_padding_ratio_count{model="a"}': 3.0,
+        },
+    )
+    cell = Cell.of(outcome)
+    assert (cell.rate, cell.audio_rate) == (2.0, 10.0)
+    assert cell.server_cpu == pytest.approx(100.0)
+    assert cell.batch == pytest.approx(2.0)
+    assert cell.padding == pytest.approx(0.2)
+
+
+def test_a_cell_without_answers_divides_by_nothing() -> None:
+    cell = Cell.of(Outcome(seconds=2.0, errors={"UNAVAILABLE": 9}))
+    assert (cell.rate, cell.server_cpu, cell.padding) == (0.0, 0.0, None)
