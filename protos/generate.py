@@ -6,6 +6,7 @@ those of constraints.txt; `make protos` runs this.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -19,6 +20,8 @@ WELL_KNOWN = Path(grpc_tools.__file__).parent / "_proto"
 
 def generate(output: Path) -> None:
     """Writes the stubs of every .proto file below this directory, in the same tree, to `output`."""
+    # protoc looks for its plugins in PATH; they stand beside this interpreter.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     files = [path.relative_to(ROOT) for path in sorted(ROOT.rglob("*.proto"))]
     services = [
         file for file in files if re.search(r"^service ", (ROOT / file).read_text(), re.MULTILINE)

@@ -250,6 +250,15 @@ def test_a_budget_that_memory_cut_grows_again() -> None:
     assert max(sizes) == 8
 
 
+def test_only_a_run_with_a_backlog_lowers_the_drain_rate() -> None:
+    estimate = Estimator(Line(0.017, 1e-5), rows=32, max_frames=16_000, workers=1)
+    before = estimate.drain_seconds(1000)
+    estimate.learn(1, 100, 100, seconds=0.02, backlog=False)
+    assert estimate.drain_seconds(1000) == before
+    estimate.learn(1, 100, 100, seconds=0.02, backlog=True)
+    assert estimate.drain_seconds(1000) > before
+
+
 def test_gathering_stops_when_callers_no_longer_come_back() -> None:
     gather, waits = Gather(), 0
     for number in range(40):

@@ -62,7 +62,7 @@ def test_a_law_of_its_own_form_is_found(law: Law) -> None:
 
 @LAWS
 def test_noise_is_smoothed(law: Law) -> None:
-    model = Machine(law, noise=0.3).measure(60.0)
+    model = Machine(law, noise=0.3).measure(600.0)
     for batch, frames in ((1, 100), (4, 200), (8, 350), (1, 750)):
         assert model.seconds(batch, frames) == pytest.approx(law(batch, frames), rel=0.35)
 
@@ -72,6 +72,17 @@ def test_a_few_disturbed_runs_do_not_count() -> None:
     points[3] = points[3]._replace(seconds=10 * points[3].seconds)
     points[9] = points[9]._replace(seconds=5 * points[9].seconds)
     assert CostModel(points).seconds(32, 150) == pytest.approx(middling(32, 150), rel=0.05)
+
+
+def test_noise_in_both_directions_cancels_out() -> None:
+    shapes = [(b, f) for b in (1, 2, 4, 8, 16) for f in (50, 100, 150, 350, 500, 750)]
+    factors = (0.6, 1.0, 1.65)
+    points = [
+        Point(b, f, middling(b, f) * factors[(b + number) % 3])
+        for number, (b, f) in enumerate(shapes)
+    ]
+    model = CostModel(points)
+    assert model.seconds(8, 350) == pytest.approx(middling(8, 350), rel=0.12)
 
 
 @LAWS

@@ -114,11 +114,16 @@ async def test_degrades_and_recovers() -> None:
     changes = only(HopChanged, listener.events)
     assert [(change.hop, change.degraded) for change in changes] == [(10, True), (12, True)]
     tick = 0.001
+    slow = len(model.windows)
     caller.speak(16 * 16_000)
     caller.close()
     await listener.task
     changes = only(HopChanged, listener.events)[2:]
     assert [(change.hop, change.degraded) for change in changes] == [(6, True), (5, False)]
+    # Each final message covers one hop: the one asked for, the stretched ones, and back again.
+    sizes = [len(event.logits) for event in only(Frames, listener.events)]
+    assert {5, 10, 12} <= set(sizes[:slow])
+    assert {12, 6, 5} <= set(sizes[slow:])
     assert_frames_tile(listener.events, 0, 0, 18 * 16_000)
 
 

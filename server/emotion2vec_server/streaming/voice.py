@@ -3,8 +3,8 @@
 An energy gate over a tracked noise floor, in frames of 20 ms on the model's own frame grid. It is a
 gate against *silence*, not a classifier of speech, and on purpose:
 
-- What must not be scored is silence. Laughter, sobs, sighs and screams carry emotion, and a speech
-  detector takes them for noise.
+- What must not be scored is silence. Laughter, sobs, sighs and screams carry emotion, and a
+  detector of words has no reason to keep them.
 - It needs no model. docs/streaming.md compares it with WebRTC's and Silero's detectors on the same
   recordings, with what they would cost at 50 streams.
 
