@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from emotion2vec_server.auth import TokenInterceptor, read_tokens
@@ -18,6 +18,9 @@ from emotion2vec_server.calls import Calls
 from emotion2vec_server.catalog import Catalog
 from emotion2vec_server.config import Settings
 from emotion2vec_server.errors import ConfigError, StartupError
+from emotion2vec_server.health import SERVICE_NAME as HEALTH_NAME
+from emotion2vec_server.health import Health
+from emotion2vec_server.intake import Intake
 from emotion2vec_server.loading import load_recognizers
 from emotion2vec_server.metrics import Metrics
 from emotion2vec_server.service import SERVICE_NAME, EmotionRecognitionService, Limits
@@ -27,6 +30,21 @@ from emotion2vec_server.streaming.reader import StreamLimits
 # The rest of the drain time is for their final results.
 _STREAM_SHARE = 0.8
 _LAST_REPLIES_SECONDS = 1.0
+_UNDECODED = 32
+"""Of the largest requests, so many may wait to be decoded."""
+_CONNECTION_OPTIONS = (
+    # A peer that vanished without a word (a cable, a NAT) gives back its streams and buffers.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    # Clients that do the same are no nuisance; by default, those that ask more often than every
+    # five minutes are thrown out.
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    # A connection costs a file descriptor: one that is not used is closed, and its client opens
+    # another when it has something to ask; one that never says a word isn't waited for.
+    ("grpc.max_connection_idle_ms", 600_000),
+    ("grpc.server_handshake_timeout_ms", 10_000),
+)
 _log = logging.getLogger(__name__)
 
 
@@ -44,7 +62,7 @@ class Server:
         self._metrics = Metrics()
         self._calls = Calls(self._metrics)
         self._executor = ThreadPoolExecutor(settings.decode_threads or None, "decode")
-        self._health = health.aio.HealthServicer()
+        self._health = Health(self._catalog, [SERVICE_NAME])
         self._streams = LiveStreams(
             self._catalog,
             self._calls,
@@ -60,9 +78,6 @@ class Server:
         )
         self._grpc = _grpc_server(settings)
         self._stop_metrics: Callable[[], None] | None = None
-        self._failing: set[str] = set()
-        self._loop = asyncio.get_running_loop()
-        self._health_changes: set[asyncio.Task[None]] = set()
         self.port = 0
 
     async def start(self) -> None:
@@ -72,7 +87,7 @@ class Server:
             StartupError: a port can't be had, or a model can't be loaded.
         """
         settings = self._settings
-        await self._set_serving(False)
+        await self._health.wait()
         self._add_services()
         self.port = _bind(self._grpc, settings)
         await self._grpc.start()
@@ -80,17 +95,17 @@ class Server:
             port, self._stop_metrics = self._metrics.serve(settings.host, settings.metrics_port)
             _log.info(f"metrics on http://{settings.host}:{port}/metrics")
         models = await asyncio.to_thread(
-            load_recognizers, settings, self._metrics, self._model_failing
+            load_recognizers, settings, self._metrics, self._health.model
         )
         self._catalog.open(models)
-        await self._set_serving(True)
+        await self._health.serve()
         _log.info(f"serving on {settings.host}:{self.port}")
 
     async def stop(self) -> None:
         """Refuses new work, lets accepted work finish within the drain time, then ends."""
         grace = self._settings.drain_seconds
         _log.info("draining")
-        await self._health.enter_graceful_shutdown()
+        await self._health.drain()
         models = self._catalog.close()
         self._streams.drain(_STREAM_SHARE * grace)
         # While calls are under way, new ones still come in to be told UNAVAILABLE: gRPC itself
@@ -109,32 +124,20 @@ class Server:
             self._catalog,
             self._streams,
             self._calls,
+            Intake(
+                max_bodies=self._settings.max_uploads,
+                max_bytes=_UNDECODED * self._settings.max_message_bytes,
+                max_seconds=self._settings.max_upload_seconds,
+            ),
             self._executor,
             Limits(self._settings.max_audio_seconds, self._settings.low_confidence),
             self._metrics,
         )
         self._grpc.add_generic_rpc_handlers((service.handler(),))
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._grpc)
         reflection.enable_server_reflection(
-            (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._grpc
+            (SERVICE_NAME, HEALTH_NAME, reflection.SERVICE_NAME), self._grpc
         )
-
-    def _model_failing(self, model: str, reason: str | None) -> None:
-        """Health follows the models: one that fails on everything should get no more calls."""
-        if reason is None:
-            _log.info("model works again", extra={"model": model})
-            self._failing.discard(model)
-        else:
-            _log.error("model fails on everything", extra={"model": model, "reason": reason})
-            self._failing.add(model)
-        change = self._loop.create_task(self._set_serving(not self._failing))
-        self._health_changes.add(change)
-        change.add_done_callback(self._health_changes.discard)
-
-    async def _set_serving(self, serving: bool) -> None:
-        status = health_pb2.HealthCheckResponse
-        for name in ("", SERVICE_NAME):
-            await self._health.set(name, status.SERVING if serving else status.NOT_SERVING)
 
 
 async def run(settings: Settings) -> None:
@@ -166,6 +169,7 @@ def _grpc_server(settings: Settings) -> grpc.aio.Server:
             ("grpc.max_send_message_length", -1),
             # Two servers on one port would share its calls without a word.
             ("grpc.so_reuseport", 0),
+            *_CONNECTION_OPTIONS,
         ],
     )
 

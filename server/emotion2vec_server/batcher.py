@@ -108,6 +108,19 @@ class Batcher(Generic[Item, Result]):
     def waiting_frames(self) -> int:
         return self._scheduler.frames
 
+    def check(self, *, deadline: float | None = None, caller: str = "") -> None:
+        """Raises what `submit` would raise for the shortest item of a caller.
+
+        To be asked before an item is made, where that takes time and memory.
+        """
+        now = time.monotonic()
+        shortest = Ticket(1, now, inf if deadline is None else deadline, caller=caller)
+        with self._wake:
+            refusal = self._scheduler.refusal(shortest, now)
+        if refusal is not None:
+            self._observer.rejected(refusal.reason)
+            raise refusal.error
+
     async def submit(
         self,
         item: Item,

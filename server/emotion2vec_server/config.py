@@ -78,6 +78,10 @@ class Settings(BaseSettings):
     max_queue_size: Count = Field(2048, description="Most clips waiting for the model.")
 
     max_message_bytes: Count = Field(16 * 2**20, description="Largest request.")
+    max_uploads: Count = Field(
+        1024, description="Most requests that arrive or wait to be decoded at once."
+    )
+    max_upload_seconds: Seconds = Field(60.0, description="Longest time for a request to arrive.")
     max_audio_seconds: Seconds = Field(300.0, description="Longest audio of one Recognize call.")
     max_window_seconds: Annotated[float, Field(ge=2, le=120)] = Field(
         30.0, description="Longer audio is recognised in overlapping windows of this length."

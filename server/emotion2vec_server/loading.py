@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,10 @@ from emotion2vec_server.backends.select import load_backend
 from emotion2vec_server.batcher import Batcher, BatchLimits, BatchRun
 from emotion2vec_server.bundle import Bundle, Manifest, load_bundle
 from emotion2vec_server.config import Settings
+from emotion2vec_server.cores import available_cores
 from emotion2vec_server.cost import CostModel, measure
 from emotion2vec_server.cost_cache import CostCache, cache_directory, processor
-from emotion2vec_server.errors import ConfigError
+from emotion2vec_server.errors import ConfigError, InferenceError, OutOfMemoryError, StartupError
 from emotion2vec_server.metrics import Metrics
 from emotion2vec_server.recognizer import Clip, ModelRunner, Recognizer
 
@@ -78,7 +78,7 @@ def _load(
     on_failing: Callable[[str, str | None], None],
 ) -> Recognizer:
     manifest = bundle.manifest
-    threads = settings.threads or _cores()
+    threads = settings.threads or available_cores()
     instances = settings.instances or 1
     backend = load_backend(
         bundle, precision=settings.precision, provider=settings.provider, threads=threads
@@ -128,6 +128,13 @@ def _warm_up(
         samples = np.zeros((frames - 1) * manifest.frame_hop + manifest.frame_field, np.float32)
         runner([Clip(samples, frame_embeddings=False)] * rows)
 
+    try:
+        run(*_WARM_UP_SHAPES[0])
+    except (InferenceError, OutOfMemoryError) as error:
+        raise StartupError(
+            f"model {manifest.name} fails on a second of silence ({error}); "
+            "give it more memory, or export it again"
+        ) from error
     cache = CostCache(cache_directory())
     cost = cache.load(key)
     if cost is None:
@@ -135,7 +142,7 @@ def _warm_up(
         cost = measure(run, max_batch=limits.max_rows, max_frames=limits.max_frames)
         cache.store(key, cost)
     else:
-        for rows, frames in _WARM_UP_SHAPES:
+        for rows, frames in _WARM_UP_SHAPES[1:]:
             run(rows, frames)
     return cost
 
@@ -147,7 +154,7 @@ def _cost_key(backend: Backend, manifest: Manifest, threads: int, instances: int
         "precision": backend.precision,
         "runtime": backend.runtime,
         "processor": processor(),
-        "cores": str(_cores()),
+        "cores": str(available_cores()),
         "threads": str(threads),
         "instances": str(instances),
     }
@@ -163,8 +170,3 @@ def _refuse_equal_names(bundles: Sequence[Bundle]) -> None:
                 "export one of them with another --name"
             )
         seen[name] = bundle.directory
-
-
-def _cores() -> int:
-    """Cores that this process may use, which a container's cpuset makes fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
@@ -23,6 +23,8 @@ from emotion2vec_server.audio import AudioSpec, DecodedAudio, Level, decode
 from emotion2vec_server.calls import Calls
 from emotion2vec_server.catalog import Catalog
 from emotion2vec_server.emotion import Emotion
+from emotion2vec_server.errors import InvalidRequestError, OverloadedError
+from emotion2vec_server.intake import Intake
 from emotion2vec_server.metrics import Metrics
 from emotion2vec_server.recognizer import Recognition, Recognizer
 from emotion2vec_server.status import Context
@@ -58,6 +60,7 @@ class EmotionRecognitionService:
         catalog: Catalog,
         streams: LiveStreams,
         calls: Calls,
+        intake: Intake,
         executor: Executor,
         limits: Limits,
         metrics: Metrics,
@@ -66,6 +69,7 @@ class EmotionRecognitionService:
         self._catalog = catalog
         self._streams = streams
         self._calls = calls
+        self._intake = intake
         self._executor = executor
         self._limits = limits
         self._metrics = metrics
@@ -76,7 +80,8 @@ class EmotionRecognitionService:
         return grpc.method_handlers_generic_handler(
             SERVICE_NAME,
             {
-                "Recognize": unary(self.recognize),
+                # To the caller it is unary. So, the body is read when we ask for it.
+                "Recognize": grpc.stream_unary_rpc_method_handler(self.recognize),
                 "StreamRecognize": grpc.stream_stream_rpc_method_handler(
                     self._streams.stream_recognize
                 ),

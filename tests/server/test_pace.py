@@ -74,3 +74,19 @@ def test_does_not_stretch_where_there_is_no_room() -> None:
     pace = Pace(25, 25, FRAME)
     assert run(pace, 3.0, 60) == []
     assert not pace.degraded
+
+
+def test_each_hop_is_judged_by_its_own_windows() -> None:
+    pace = Pace(25, 110, FRAME)
+    assert pace.observe(1.9)
+    # 1.9 + 1.8 would be too much for the new hop; 1.8 alone is not.
+    assert not pace.observe(1.8)
+    assert pace.hop == 50
+
+
+def test_calm_that_is_broken_again_and_again_is_no_calm() -> None:
+    pace = Pace(25, 110, FRAME)
+    run(pace, 0.7, 60)
+    for _ in range(20):
+        assert run(pace, turnaround=0.01, seconds=PATIENCE - 1.0) == []
+        assert run(pace, turnaround=0.85, seconds=1.0) == []

@@ -206,6 +206,14 @@ async def test_speech_events_and_no_interim_in_silence() -> None:
     assert only(Final, events)[0].heard_speech is True
 
 
+async def test_silent_frames_do_not_count_in_interim_results() -> None:
+    loud = np.frombuffer(sound(1.0), dtype=np.float32) + 0.5
+    requests = [silence(2.0), loud.astype(np.float32).tobytes(), silence(1.0)]
+    interims = only(Interim, await listen(make_session(FakeModel(), VOICED), requests))
+    # Silent frames have logits of 0, the others of 0.5 on average.
+    np.testing.assert_allclose([interim.logits for interim in interims[5:]], 0.45, atol=0.1)
+
+
 async def test_silence_alone_gives_no_interim_and_says_so() -> None:
     events = await listen(make_session(FakeModel(), VOICED), [silence(3.0)])
     assert not only(Interim, events)

@@ -86,6 +86,17 @@ async def test_one_huge_message_is_decoded_piece_by_piece() -> None:
     await asyncio.wait({listener.task})
 
 
+async def test_a_huge_message_does_not_hold_up_others() -> None:
+    session = make_session(FakeModel(), limits=replace(LIMITS, read_ahead=1000.0))
+    listener = Listener(session, requests_of([ramp(0, 1_600_000)]))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    # So much for 20 turns of the loop; the whole message has 781 slices.
+    assert 0 < session._utterance.length + session._inbox._samples < 30 * 2048
+    listener.task.cancel()
+    await asyncio.wait({listener.task})
+
+
 async def test_the_utterance_buffer_is_all_that_grows() -> None:
     session = make_session(FakeModel(), limits=replace(LIMITS, utterance=2.0))
     async for event in session.events(requests_of(ramp(0, 1600) for _ in range(2000))):
@@ -177,6 +188,8 @@ async def test_an_old_stream_gets_its_final_result_and_an_error() -> None:
     caller.speak(8000)
     with pytest.raises(TooLargeError, match="open a new one"):
         await listener.task
+    await settle()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
     assert only(Final, listener.events)[0].closing is Closing.EXPIRED
 
 

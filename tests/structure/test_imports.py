@@ -40,7 +40,7 @@ SERVER_LAYERS = (
     {"metrics"},
     {"batcher"},
     {"batching"},
-    {"cost_cache"},
+    {"cores", "cost_cache"},
     {"cost"},
     {"longaudio", "windows"},
     {"sample_buffer"},

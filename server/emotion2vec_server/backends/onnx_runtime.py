@@ -35,10 +35,6 @@ _ERRORS = (
 _OUT_OF_MEMORY = ("failed to allocate memory", "out of memory", "bad_alloc", "bad allocation")
 
 
-# A server that hears people's voices reports to nobody.
-ort.disable_telemetry_events()
-
-
 def available_providers() -> tuple[str, ...]:
     """Of "tensorrt", "cuda" and "cpu", those that the installed ONNX Runtime was built with."""
     built = ort.get_available_providers()
@@ -54,6 +50,9 @@ class OnnxRuntimeBackend:
         Raises:
             StartupError: the graph can't be loaded, or the provider is not to be had here.
         """
+        if provider != "cpu":
+            # CUDA and cuDNN may be Python packages, whose folders the system's loader doesn't know.
+            ort.preload_dlls()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3

@@ -20,7 +20,7 @@ from math import inf
 from typing import Generic, Literal, NamedTuple
 
 from emotion2vec_server.batching.estimator import Cost, Estimator
-from emotion2vec_server.batching.fair_queue import FairQueue, TicketT
+from emotion2vec_server.batching.fair_queue import FairQueue, Ticket, TicketT
 from emotion2vec_server.batching.gather import Gather, Wait
 from emotion2vec_server.batching.packing import Budget, pack
 from emotion2vec_server.errors import (
@@ -145,13 +145,31 @@ class Scheduler(Generic[TicketT]):
         """Accepts a request, or says why not."""
         ticket.alone = self._estimate.nominal(1, ticket.frames)
         lane, other = self._lanes(ticket.urgent)
-        refusal = self._refusal(ticket, lane, now)
+        refusal = self.refusal(ticket, now)
         if refusal is None:
             if not lane:
                 lane.used = max(lane.used, other.used)
             lane.add(ticket)
             self._gather.arrived(now)
         return refusal
+
+    def refusal(self, ticket: Ticket, now: float) -> Refusal | None:
+        """Why such a request would not be accepted now; None where it would."""
+        lane, _ = self._lanes(ticket.urgent)
+        limits = self._limits
+        if ticket.frames > limits.max_frames:
+            return Refusal("too_large", TooLargeError("the audio is longer than one batch may be"))
+        if ticket.deadline <= now:
+            return Refusal("deadline", DeadlineExceededError("the deadline has passed"))
+        seats, room = limits.max_queued_requests - len(self), limits.max_queued_frames - self.frames
+        requests, frames = lane.held_by(ticket.caller)
+        if seats < 1 or room < ticket.frames:
+            return self._overloaded("queue_full", "the queue is full", ticket, now)
+        if requests > _CALLER_SHARE * seats or frames > _CALLER_SHARE * room:
+            return self._overloaded("caller_share", "too many of your calls wait", ticket, now)
+        if ticket.deadline < inf and self and self._end(ticket, lane, now) > ticket.deadline:
+            return self._overloaded("too_slow", "the queue is longer than your time", ticket, now)
+        return None
 
     def withdraw(self, ticket: TicketT) -> None:
         """Forgets a request that waits: its caller left, or its deadline passed."""
@@ -205,24 +223,9 @@ class Scheduler(Generic[TicketT]):
         """The lane of such a request, and the other one."""
         return (self._urgent, self._bulk) if urgent else (self._bulk, self._urgent)
 
-    def _refusal(self, ticket: TicketT, lane: _Lane[TicketT], now: float) -> Refusal | None:
-        limits = self._limits
-        if ticket.frames > limits.max_frames:
-            return Refusal("too_large", TooLargeError("the audio is longer than one batch may be"))
-        if ticket.deadline <= now:
-            return Refusal("deadline", DeadlineExceededError("the deadline has passed"))
-        seats, room = limits.max_queued_requests - len(self), limits.max_queued_frames - self.frames
-        requests, frames = lane.held_by(ticket.caller)
-        if seats < 1 or room < ticket.frames:
-            return self._overloaded("queue_full", "the queue is full", ticket, now)
-        if requests > _CALLER_SHARE * seats or frames > _CALLER_SHARE * room:
-            return self._overloaded("caller_share", "too many of your calls wait", ticket, now)
-        if ticket.deadline < inf and self and self._end(ticket, lane, now) > ticket.deadline:
-            return self._overloaded("too_slow", "the queue is longer than your time", ticket, now)
-        return None
-
-    def _overloaded(self, reason: Reason, problem: str, ticket: TicketT, now: float) -> Refusal:
-        seconds = self.retry_after(ticket.frames, now)
+    def _overloaded(self, reason: Reason, problem: str, ticket: Ticket, now: float) -> Refusal:
+        usual = self.frames // max(1, len(self))
+        seconds = self.retry_after(max(ticket.frames, usual), now)
         return Refusal(reason, OverloadedError(f"{problem}; try again in {seconds:.2g} s", seconds))
 
     def _worker_free(self, now: float) -> float:
@@ -231,7 +234,7 @@ class Scheduler(Generic[TicketT]):
             return 0.0
         return max(0.0, min(batch.due for batch in self._running) - now)
 
-    def _end(self, ticket: TicketT, lane: _Lane[TicketT], now: float) -> float:
+    def _end(self, ticket: Ticket, lane: _Lane[TicketT], now: float) -> float:
         """When a new request should be done: after what is ahead of it, and its own batch."""
         ahead = lane.frames_before(ticket.caller)
         if lane is self._bulk:
