@@ -177,6 +177,7 @@ class Recognizer:
         *,
         deadline: float | None = None,
         frame_embeddings: bool = False,
+        urgent: bool = False,
         caller: str = "",
     ) -> Recognition:
         """Recognises float32 samples [S] at 16 kHz, through overlapping windows where it is long.
@@ -185,6 +186,7 @@ class Recognizer:
             samples: the whole recording.
             deadline: on the clock of `time.monotonic`.
             frame_embeddings: whether to keep one embedding a frame.
+            urgent: whether audio of one window goes before what is not urgent.
             caller: whom the batcher shares its time between.
 
         Raises:
@@ -200,6 +202,7 @@ class Recognizer:
                     samples[part.start : part.stop],
                     deadline=deadline,
                     frame_embeddings=wants_frames,
+                    urgent=urgent and len(cuts) == 1,
                     caller=caller,
                 )
                 for part in cuts

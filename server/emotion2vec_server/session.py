@@ -57,7 +57,12 @@ class Model(Protocol):
     ) -> Completed[ClipOutput]: ...
 
     async def recognize(
-        self, samples: Float32, *, frame_embeddings: bool = False, caller: str = ""
+        self,
+        samples: Float32,
+        *,
+        frame_embeddings: bool = False,
+        urgent: bool = False,
+        caller: str = "",
     ) -> Recognition: ...
 
 
@@ -209,6 +214,7 @@ class Session:
             lambda: self._model.recognize(
                 utterance.samples,
                 frame_embeddings=self._options.frame_embeddings,
+                urgent=True,
                 caller=self._caller,
             )
         )

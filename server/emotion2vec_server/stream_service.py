@@ -18,7 +18,11 @@ from emotion2vec_server.audio import AudioSpec, DecodedAudio, StreamDecoder
 from emotion2vec_server.calls import Calls
 from emotion2vec_server.catalog import Catalog
 from emotion2vec_server.emotion import Emotion
-from emotion2vec_server.errors import InvalidRequestError, OverloadedError
+from emotion2vec_server.errors import (
+    DeadlineExceededError,
+    InvalidRequestError,
+    OverloadedError,
+)
 from emotion2vec_server.metrics import Metrics
 from emotion2vec_server.recognizer import Recognizer
 from emotion2vec_server.session import Session
@@ -81,9 +85,7 @@ class LiveStreams:
         for session in self._open:
             session.drain(grace)
 
-    async def stream_recognize(
-        self, requests: AsyncIterator[bytes], context: Context
-    ) -> AsyncIterator[bytes]:
+    async def stream_recognize(self, requests: AsyncIterator[bytes], context: Context) -> None:
         """Handles one stream of serialized messages."""
         async with self._calls.handle(context, "StreamRecognize"):
             opening = self._read_opening(await anext(requests, b""))
@@ -94,9 +96,19 @@ class LiveStreams:
                     async for event in events:
                         message = await self._message(opening, event)
                         message.sequence = next(sequence)
-                        yield message.SerializeToString()
+                        await self._write(context, message)
             finally:
                 self._open.remove(session)
+
+    async def _write(self, context: Context, message: service_pb2.StreamRecognizeResponse) -> None:
+        """Waits while the caller does not read, if not for ever: its stream is another's place."""
+        try:
+            async with asyncio.timeout(self._limits.idle):
+                await context.write(message.SerializeToString())
+        except TimeoutError as error:
+            raise DeadlineExceededError(
+                f"nothing was read for {self._limits.idle:g} s: read the results as they come"
+            ) from error
 
     def _admit(self, opening: _Opening, caller: str) -> Session:
         if len(self._open) >= self._max_streams:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -10,6 +12,10 @@ import numpy as np
 import pytest
 import soundfile
 from emotion2vec.v1 import audio_pb2, recognition_pb2, service_pb2, service_pb2_grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from tests.e2e.conftest import start_server
 
 Stub = service_pb2_grpc.EmotionRecognitionServiceStub
 Request = service_pb2.StreamRecognizeRequest
@@ -183,12 +189,73 @@ INVALID = [
     ("requests", "field"), [case[1:] for case in INVALID], ids=[case[0] for case in INVALID]
 )
 def test_invalid_streams_name_the_field(stub: Stub, requests: list[Request], field: str) -> None:
-    from google.rpc import error_details_pb2
-    from grpc_status import rpc_status
-
     with pytest.raises(grpc.RpcError) as raised:
         converse(stub, *requests)
     assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     detail = error_details_pb2.BadRequest()
     rpc_status.from_call(raised.value).details[0].Unpack(detail)
     assert detail.field_violations[0].field == field
+
+
+def test_a_caller_who_does_not_read_gives_up_its_place(speech: bytes) -> None:
+    server = start_server("--stream-idle-seconds", "2", "--max-streams", "1")
+    config = opening(
+        interim_results=True,
+        config=recognition_pb2.RecognitionConfig(return_frame_embeddings=True),
+    )
+
+    def talk() -> Iterator[Request]:
+        yield config
+        for _ in range(200):
+            yield Request(audio=speech)
+            yield END
+
+    with server.channel() as channel, server.channel() as other:
+        deaf = service_pb2_grpc.EmotionRecognitionServiceStub(channel).StreamRecognize(talk())
+        next(deaf)
+        stub = service_pb2_grpc.EmotionRecognitionServiceStub(other)
+        replies = next(filter(None, (_when_taken(stub, speech) for _ in range(200))))
+        assert of_kind(replies, "final")
+        with pytest.raises(grpc.RpcError) as raised:
+            list(deaf)
+    assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert server.stop() == 0
+
+
+def _when_taken(stub: Stub, speech: bytes) -> list[Reply] | None:
+    """The replies to a stream; None, after a moment, where there is no place for it."""
+    try:
+        return converse(stub, opening(), Request(audio=speech))
+    except grpc.RpcError as error:
+        if error.code() is not grpc.StatusCode.RESOURCE_EXHAUSTED:
+            raise
+        time.sleep(0.25)
+        return None
+
+
+def test_fifty_streams_at_once_and_some_cut(stub: Stub, speech: bytes) -> None:
+    data = speech[:96_000]
+    expected = stub.Recognize(service_pb2.RecognizeRequest(audio_config=LINEAR16, audio=data))
+
+    def whole(seed: int) -> list[Reply]:
+        return converse(stub, opening(), *chunked(data, seed, 9_600))
+
+    def cut(seed: int) -> None:
+        call = stub.StreamRecognize(iter([opening(), *chunked(data, seed, 9_600)]), timeout=120)
+        for _ in range(int(np.random.default_rng(seed).integers(1, 6))):
+            next(call)
+        call.cancel()
+
+    with ThreadPoolExecutor(60) as callers:
+        cuts = [callers.submit(cut, seed) for seed in range(10)]
+        streams = list(callers.map(whole, range(50)))
+        for ended in cuts:
+            ended.result()
+    for replies in streams:
+        assert tiles(final_frames(replies), len(data) // 2)
+        (final,) = of_kind(replies, "final")
+        np.testing.assert_allclose(
+            [score.probability for score in final.final.result.scores],
+            [score.probability for score in expected.result.scores],
+            atol=1e-4,
+        )

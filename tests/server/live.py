@@ -98,7 +98,12 @@ class FakeModel:
         return Completed(ClipOutput(None, np.zeros(2, np.float32), logits, None), 0.0, 0.0, 1)
 
     async def recognize(
-        self, samples: Float32, *, frame_embeddings: bool = False, caller: str = ""
+        self,
+        samples: Float32,
+        *,
+        frame_embeddings: bool = False,
+        urgent: bool = False,
+        caller: str = "",
     ) -> Recognition:
         self.utterances.append(len(samples))
         await self.gate.wait()

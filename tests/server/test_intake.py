@@ -1,0 +1,105 @@
+"""Bodies on their way in: bounded in number, in bytes and in time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from emotion2vec_server.errors import DeadlineExceededError, OverloadedError
+from emotion2vec_server.intake import Intake
+
+
+class Upload:
+    """A body that arrives when `arrive` says so."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self.was_read = False
+        self.arrive = asyncio.Event()
+
+    async def read(self) -> bytes:
+        self.was_read = True
+        await self.arrive.wait()
+        return bytes(self._size)
+
+
+def arrived(size: int) -> Upload:
+    upload = Upload(size)
+    upload.arrive.set()
+    return upload
+
+
+def make_intake(bodies: int = 100, size: int = 1000, seconds: float = 60.0) -> Intake:
+    return Intake(max_bodies=bodies, max_bytes=size, max_seconds=seconds)
+
+
+async def refused(intake: Intake, upload: Upload) -> OverloadedError:
+    with pytest.raises(OverloadedError) as raised:
+        async with intake.receive(upload.read):
+            pass
+    assert raised.value.retry_after is not None
+    assert raised.value.retry_after > 0
+    return raised.value
+
+
+async def test_one_too_many_is_not_even_read() -> None:
+    intake = make_intake(bodies=2)
+    first, second, third = Upload(1), arrived(1), arrived(1)
+
+    async def take(upload: Upload) -> int:
+        async with intake.receive(upload.read) as data:
+            return len(data)
+
+    waiting = asyncio.create_task(take(first))
+    async with intake.receive(second.read):
+        await refused(intake, third)
+        assert not third.was_read
+    first.arrive.set()
+    assert await waiting == 1
+    assert await take(third) == 1
+
+
+async def test_bytes_count_until_they_are_decoded() -> None:
+    intake = make_intake(size=1000)
+    async with intake.receive(arrived(600).read):
+        late = arrived(401)
+        await refused(intake, late)
+        assert late.was_read
+        async with intake.receive(arrived(400).read):
+            last = arrived(1)
+            await refused(intake, last)
+            assert not last.was_read
+    async with intake.receive(arrived(1000).read):
+        pass
+
+
+async def test_a_lone_body_of_any_size_is_taken() -> None:
+    async with make_intake(size=10).receive(arrived(5000).read) as data:
+        assert len(data) == 5000
+
+
+async def test_a_body_that_does_not_come_gives_its_place_back() -> None:
+    intake = make_intake(bodies=1, seconds=0.01)
+    with pytest.raises(DeadlineExceededError):
+        async with intake.receive(Upload(1).read):
+            pass
+    async with intake.receive(arrived(1).read):
+        pass
+
+
+async def test_a_caller_who_leaves_gives_its_place_back() -> None:
+    intake = make_intake(bodies=1)
+    upload = Upload(1)
+
+    async def take() -> None:
+        async with intake.receive(upload.read):
+            pass
+
+    waiting = asyncio.create_task(take())
+    while not upload.was_read:
+        await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    async with intake.receive(arrived(1).read):
+        pass
