@@ -2,10 +2,11 @@
 
     python -m benchmarks.fidelity_streaming BUNDLE [--cost BUNDLE]
 
-Recordings of about 25 s are put together from the repository's held-out clips, in shuffled order
-and with pauses of faint noise. Offline: the whole recording in one run of the model. Streamed: the
-windows that a stream would send. A frame's difference is the largest of its classes' differences in
-probability. `--cost` times the windows of another bundle, such as one of the real size.
+Recordings are put together from the repository's held-out clips, with pauses of faint noise: steady
+ones, of one emotion each, and changing ones, of clips in shuffled order. Offline: the whole
+recording in one run of the model. Streamed: the windows that a stream would send. A frame's
+difference is the largest of its classes' differences in probability. `--cost` times the windows of
+another bundle, such as one of the real size.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import argparse
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 import soundfile
-from emotion2vec_server.backends.base import Backend, Float32
+from emotion2vec_server.backends.base import Backend, Float32, Int64
 from emotion2vec_server.backends.select import load_backend
 from emotion2vec_server.bundle import Bundle, Manifest, load_bundle
 from emotion2vec_server.emotion import Classes
@@ -30,7 +32,7 @@ WINDOWS = (1.0, 2.0, 3.0, 4.0, 6.0)
 LOOKAHEADS = (0.2, 0.4, 0.8, 1.2)
 HOPS = (0.25, 0.5, 1.0)
 LONGEST = 30 * SAMPLE_RATE
-TRACK_SECONDS = 25.0
+HELD_OUT = ROOT / "tests" / "data" / "heldout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +40,17 @@ class Track:
     """A recording float32 [S], and its offline probabilities [T, C]."""
 
     samples: Float32
-    spoken: np.ndarray
-    """[T]: whether a frame lies in a clip, not in a pause."""
+    label: Int64
+    """[T]: the class of the clip in which a frame lies, -1 in a pause."""
     offline: Float32
 
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """Over the frames of speech: differences, and how often the label is the offline one.
+    """Over the frames of speech, except `pauses`, which is the mean difference in the pauses.
 
-    `pauses` is the mean difference in the pauses.
+    `agreement`: how often the leading label is the offline one; `correct`, the clip's own;
+    `correct_offline`: how often the offline label is the clip's own.
     """
 
     mean: float
@@ -55,6 +58,8 @@ class Fidelity:
     largest: float
     agreement: float
     pauses: float
+    correct: float
+    correct_offline: float
 
 
 class Model:
@@ -83,31 +88,34 @@ class Model:
         return sorted(times)[1]
 
 
-def make_tracks(model: Model) -> list[Track]:
-    """The held-out clips, shuffled, with pauses of 0.3 to 4 s between them."""
-    rng = np.random.default_rng(11)
-    paths = sorted((ROOT / "tests" / "data" / "heldout").glob("*.flac"))
-    rng.shuffle(paths)
-    tracks: list[Track] = []
-    pieces: list[tuple[Float32, bool]] = []
+def steady_tracks(model: Model) -> list[Track]:
+    """One recording of each class: all its held-out clips."""
+    paths = sorted(HELD_OUT.glob("*.flac"))
+    by_label = groupby(paths, key=lambda path: path.stem.split("-")[0])
+    return [make_track(model, list(group)) for _, group in by_label]
+
+
+def changing_tracks(model: Model) -> list[Track]:
+    """Recordings of about 20 s, of clips of any class."""
+    paths = sorted(HELD_OUT.glob("*.flac"))
+    np.random.default_rng(11).shuffle(paths)
+    return [make_track(model, paths[i : i + 6]) for i in range(0, len(paths), 6)]
+
+
+def make_track(model: Model, paths: Sequence[Path]) -> Track:
+    """The clips of `paths`, with a pause of 0.3 to 4 s after each."""
+    rng = np.random.default_rng(len(paths[0].stem))
+    names = [label.name for label in model.manifest.labels]
+    pieces, labels = [], []
     for path in paths:
         clip, _ = soundfile.read(path, dtype="float32")
-        pause = 10 ** (-65 / 20) * rng.standard_normal(
-            int(rng.choice([0.3, 0.6, 1.2, 4.0]) * SAMPLE_RATE)
-        )
-        pieces += [(clip, True), (pause.astype(np.float32), False)]
-        if sum(len(piece) for piece, _ in pieces) > TRACK_SECONDS * SAMPLE_RATE:
-            tracks.append(_track(model, pieces))
-            pieces = []
-    return tracks
-
-
-def _track(model: Model, pieces: Sequence[tuple[Float32, bool]]) -> Track:
-    samples = np.concatenate([piece for piece, _ in pieces])[: LONGEST - 1]
-    spoken = np.concatenate([np.full(len(piece), is_clip) for piece, is_clip in pieces])
+        pause = int(rng.choice([0.3, 0.6, 1.2, 4.0]) * SAMPLE_RATE)
+        pieces += [clip, 10 ** (-65 / 20) * rng.standard_normal(pause)]
+        labels += [names.index(path.stem.split("-")[0])] * len(clip) + [-1] * pause
+    samples = np.concatenate(pieces).astype(np.float32)[:LONGEST]
     offline = model.probabilities(samples)
     middles = np.arange(len(offline)) * model.manifest.frame_hop + model.manifest.frame_field // 2
-    return Track(samples, spoken[middles], offline)
+    return Track(samples, np.array(labels, dtype=np.int64)[middles], offline)
 
 
 Known = dict[tuple[int, int, int, bool], Float32]
@@ -167,7 +175,8 @@ def measure(
     """Compares the streams of all tracks with their offline results."""
     streamed = np.concatenate(list(stream(model, tracks, framing, known, reference=reference)))
     offline = np.concatenate([track.offline for track in tracks])
-    speech = np.concatenate([track.spoken for track in tracks])
+    labels = np.concatenate([track.label for track in tracks])
+    speech = labels >= 0
     difference = np.abs(streamed - offline).max(axis=1)
     agrees = streamed.argmax(axis=1) == offline.argmax(axis=1)
     return Fidelity(
@@ -176,20 +185,39 @@ def measure(
         largest=float(difference[speech].max()),
         agreement=float(agrees[speech].mean()),
         pauses=float(difference[~speech].mean()),
+        correct=float((streamed.argmax(axis=1) == labels)[speech].mean()),
+        correct_offline=float((offline.argmax(axis=1) == labels)[speech].mean()),
     )
+
+
+class Study:
+    """Some recordings, and what was found on them."""
+
+    def __init__(self, model: Model, tracks: Sequence[Track]) -> None:
+        self._model = model
+        self._tracks = tracks
+        self._known: Known = {}
+
+    def __str__(self) -> str:
+        seconds = sum(len(track.samples) for track in self._tracks) / SAMPLE_RATE
+        speech = np.concatenate([track.label for track in self._tracks]) >= 0
+        return f"{len(self._tracks)} recordings, {seconds:.0f} s, {speech.mean():.0%} speech"
+
+    def found(
+        self, window: float, hop: float, lookahead: float, *, reference: bool = False
+    ) -> Fidelity:
+        """How streams of these settings, in seconds, do."""
+        framing = framing_of(
+            self._model.manifest, LONGEST, window=window, hop=hop, lookahead=lookahead
+        )
+        return measure(self._model, self._tracks, framing, self._known, reference=reference)
 
 
 def report(model: Model, cost: Model) -> None:
     """Prints the tables of docs/streaming.md."""
-    tracks = make_tracks(model)
-    known: Known = {}
-    seconds = sum(len(track.samples) for track in tracks) / SAMPLE_RATE
-    spoken = np.concatenate([track.spoken for track in tracks]).mean()
-    print(f"{model.manifest.name}: {len(tracks)} recordings, {seconds:.0f} s, {spoken:.0%} speech")
-
-    def found(window: float, hop: float, lookahead: float, *, reference: bool = False) -> Fidelity:
-        framing = framing_of(model.manifest, LONGEST, window=window, hop=hop, lookahead=lookahead)
-        return measure(model, tracks, framing, known, reference=reference)
+    steady, changing = Study(model, steady_tracks(model)), Study(model, changing_tracks(model))
+    found = steady.found
+    print(f"{model.manifest.name}: {steady}; {changing}")
 
     print("\nmean difference and label agreement; the last three columns at the middle hop\n")
     table("window", "lookahead", *(f"hop {hop:g} s" for hop in HOPS), "99%", "largest", "pauses")
@@ -212,6 +240,15 @@ def report(model: Model, cost: Model) -> None:
     for window in WINDOWS:
         once = cost.cpu_seconds(round(window * SAMPLE_RATE))
         row(f"{window:g} s", *(f"{once / hop:.2f}" for hop in HOPS))
+    print("\nsteady and changing recordings; hop 0.5 s, lookahead 0.4 s\n")
+    table("window", *["difference", "label", "correct", "correct offline"] * 2)
+    for window in WINDOWS:
+        cells = []
+        for study in (steady, changing):
+            fidelity = study.found(window, 0.5, 0.4)
+            cells += [f"{fidelity.mean:.3f}", f"{fidelity.agreement:.1%}"]
+            cells += [f"{fidelity.correct:.1%}", f"{fidelity.correct_offline:.1%}"]
+        row(f"{window:g} s", *cells)
     print("\nnormalised over the window, and by the utterance so far\n")
     table("window", "mean", "with tail", "pauses", "with tail")
     for window in WINDOWS:

@@ -38,6 +38,7 @@ CACHE = ROOT / "build" / "models"
 FRAME_FIELD = 400
 FRAME_HOP = 320
 OPSET = 20
+LARGE_PRECISIONS = ("fp32",)
 LABELS = tuple(f"label{index}" for index in range(9))
 
 
@@ -86,8 +87,8 @@ def _make_large(directory: Path) -> None:
     source = checkpoint("large")
     arguments = ["--size", "large", "--output", str(source)]
     subprocess.run([*python, "emotion2vec_export.synthetic", *arguments], check=True)
-    arguments = [str(source), "--output", str(directory), "--name", "large"]
-    subprocess.run([*python, "emotion2vec_export", *arguments], check=True)
+    arguments = [str(source), "--output", str(directory), "--name", "large", "--precision"]
+    subprocess.run([*python, "emotion2vec_export", *arguments, *LARGE_PRECISIONS], check=True)
 
 
 def _make_synthetic(directory: Path, name: str) -> None:

@@ -60,6 +60,13 @@ def write_graph(model: Emotion2vec, path: Path) -> None:
     _tidy(path)
 
 
+def save_graph(model: onnx.ModelProto, path: Path) -> None:
+    """Writes a model to `path`, and large weights to a file beside it."""
+    size = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
+    data = f"{path.name}.data" if size > _EXTERNAL_DATA_BYTES else None
+    onnx.save(model, path, save_as_external_data=data is not None, location=data)
+
+
 def tensor_specs(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     """Inputs and outputs of the graph in `path`."""
     graph = onnx.load(path, load_external_data=False).graph

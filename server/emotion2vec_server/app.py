@@ -128,6 +128,8 @@ class Server:
                 max_bodies=self._settings.max_uploads,
                 max_bytes=_UNDECODED * self._settings.max_message_bytes,
                 max_seconds=self._settings.max_upload_seconds,
+                # Which model they are for can't be known.
+                refused=lambda: self._metrics.rejected("", "uploads"),
             ),
             self._executor,
             Limits(self._settings.max_audio_seconds, self._settings.low_confidence),

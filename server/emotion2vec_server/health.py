@@ -67,6 +67,6 @@ class Health:
             with suppress(RequestError):
                 await model.infer(second)
 
-    async def _set(self, status: health_pb2.HealthCheckResponse.ServingStatus) -> None:
+    async def _set(self, status: int) -> None:
         for name in self._services:
             await self.servicer.set(name, status)

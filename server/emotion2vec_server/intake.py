@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 from emotion2vec_server.errors import DeadlineExceededError, OverloadedError
 
@@ -21,74 +22,68 @@ _SOONEST_RETRY = 0.1
 class Intake:
     """Bounds the bodies that are on their way in."""
 
-    def __init__(self, *, max_bodies: int, max_bytes: int, max_seconds: float) -> None:
-        """
+    def __init__(
+        self,
+        *,
+        max_bodies: int,
+        max_bytes: int,
+        max_seconds: float,
+        refused: Callable[[], object],
+    ) -> None:
+        """Empty.
+
         Args:
             max_bodies: how many may arrive or wait to be decoded at once.
             max_bytes: of those that wait to be decoded; one body is taken whatever its size.
             max_seconds: in which a body must have arrived.
+            refused: called for each body that is refused for want of room.
         """
         self._max_bodies = max_bodies
         self._max_bytes = max_bytes
         self._max_seconds = max_seconds
+        self._refused = refused
         self._bodies = 0
         self._bytes = 0
-        self._usual_seconds = _SOONEST_RETRY
+        self._usual_seconds = 0.0
 
-    def open(self) -> Body:
-        """Room for one body, to be entered before it is read.
+    @asynccontextmanager
+    async def receive(self, read: Callable[[], Awaitable[bytes]]) -> AsyncIterator[bytes]:
+        """Reads a body, which takes room until the context ends: by then it should be decoded.
 
         Raises:
-            OverloadedError: there is none.
+            DeadlineExceededError: it did not arrive in time.
+            OverloadedError: there is no room. `read` was not called, unless it is the body's size
+                that is too much for now.
         """
         if self._bodies >= self._max_bodies or self._bytes >= self._max_bytes:
             raise self._full()
-        return Body(self)
-
-    def _full(self) -> OverloadedError:
-        seconds = max(_SOONEST_RETRY, self._usual_seconds)
-        return OverloadedError(
-            f"too many requests are being received; try again in {seconds:.2g} s", seconds
-        )
-
-
-class Body:
-    """One body on its way in; it takes room until the context ends, when it should be decoded."""
-
-    def __init__(self, intake: Intake) -> None:
-        self._intake = intake
-        self._began = 0.0
-        self._bytes = 0
-
-    def __enter__(self) -> Body:
-        self._began = time.monotonic()
-        self._intake._bodies += 1
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        intake, seconds = self._intake, time.monotonic() - self._began
-        intake._bodies -= 1
-        intake._bytes -= self._bytes
-        intake._usual_seconds += _LEARN * (seconds - intake._usual_seconds)
-
-    async def receive(self, body: Awaitable[bytes]) -> bytes:
-        """The bytes, which from now on count.
-
-        Raises:
-            DeadlineExceededError: they did not come in time.
-            OverloadedError: with them, too many would wait to be decoded.
-        """
-        intake = self._intake
+        began, size = time.monotonic(), 0
+        self._bodies += 1
         try:
-            async with asyncio.timeout(intake._max_seconds):
-                data = await body
+            data = await self._in_time(read)
+            if self._bytes and self._bytes + len(data) > self._max_bytes:
+                raise self._full()
+            size = len(data)
+            self._bytes += size
+            yield data
+        finally:
+            self._bodies -= 1
+            self._bytes -= size
+            self._usual_seconds += _LEARN * (time.monotonic() - began - self._usual_seconds)
+
+    async def _in_time(self, read: Callable[[], Awaitable[bytes]]) -> bytes:
+        try:
+            async with asyncio.timeout(self._max_seconds):
+                return await read()
         except TimeoutError as error:
             raise DeadlineExceededError(
-                f"the request did not arrive within {intake._max_seconds:g} s; "
-                "send it faster, or in smaller parts"
+                f"the request did not arrive within {self._max_seconds:g} s; "
+                "send it faster, or less at once"
             ) from error
-        if intake._bytes and intake._bytes + len(data) > intake._max_bytes:
-            raise intake._full()
-        intake._bytes += len(data)
-        self._bytes = len(data)
-        return data
+
+    def _full(self) -> OverloadedError:
+        self._refused()
+        seconds = max(_SOONEST_RETRY, self._usual_seconds)
+        return OverloadedError(
+            f"too many requests are on their way in; try again in {seconds:.2g} s", seconds
+        )

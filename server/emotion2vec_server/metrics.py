@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client.metrics_core import Metric
 
 from emotion2vec_server.batcher import BatchRun
 from emotion2vec_server.errors import StartupError
@@ -129,6 +130,10 @@ class Metrics:
 
     def failing(self, model: str, *, failing: bool) -> None:
         self._failing.labels(model).set(failing)
+
+    def collect(self) -> Iterable[Metric]:
+        """All of them, as they stand."""
+        return self._registry.collect()
 
     def serve(self, host: str, port: int) -> tuple[int, Callable[[], None]]:
         """Serves them over HTTP from a thread.

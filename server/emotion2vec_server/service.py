@@ -23,7 +23,7 @@ from emotion2vec_server.audio import AudioSpec, DecodedAudio, Level, decode
 from emotion2vec_server.calls import Calls
 from emotion2vec_server.catalog import Catalog
 from emotion2vec_server.emotion import Emotion
-from emotion2vec_server.errors import InvalidRequestError, OverloadedError
+from emotion2vec_server.errors import InvalidRequestError
 from emotion2vec_server.intake import Intake
 from emotion2vec_server.metrics import Metrics
 from emotion2vec_server.recognizer import Recognition, Recognizer
@@ -31,6 +31,8 @@ from emotion2vec_server.status import Context
 from emotion2vec_server.stream_service import LiveStreams
 
 SERVICE_NAME = service_pb2.DESCRIPTOR.services_by_name["EmotionRecognitionService"].full_name
+
+_CANCEL_SECONDS = 0.1
 
 R = TypeVar("R")
 _log = logging.getLogger(__name__)
@@ -50,6 +52,15 @@ class Heard(NamedTuple):
     audio: DecodedAudio
     level: Level
     seconds: float
+
+
+class Asked(NamedTuple):
+    """A request, when nothing of its bytes is needed any more."""
+
+    request_id: str
+    model: Recognizer
+    query: wire.Query
+    heard: Heard
 
 
 class EmotionRecognitionService:
@@ -90,24 +101,22 @@ class EmotionRecognitionService:
             },
         )
 
-    async def recognize(self, data: bytes, context: Context) -> bytes:
+    async def recognize(self, _requests: AsyncIterator[bytes], context: Context) -> bytes:
         async with self._calls.handle(context, "Recognize"):
-            request = wire.parse(service_pb2.RecognizeRequest, data)
-            model = self._catalog.get(request.config.model)
-            query = wire.read_query(request.config, model.manifest)
-            heard = await self._hear(request)
-            self._metrics.audio("Recognize", heard.audio.seconds)
-            recognition = await model.recognize(
-                heard.audio.samples,
-                deadline=_deadline(context),
-                frame_embeddings=query.frame_embeddings,
-                caller=context.peer(),
+            caller, deadline = context.peer(), _deadline(context)
+            asked = await self._take_in(context, caller, deadline)
+            self._metrics.audio("Recognize", asked.heard.audio.seconds)
+            recognition = await asked.model.recognize(
+                asked.heard.audio.samples,
+                deadline=deadline,
+                frame_embeddings=asked.query.frame_embeddings,
+                caller=caller,
             )
-            _log.debug("recognized", extra=_log_fields(request, model, heard, recognition))
+            _log.debug("recognized", extra=_log_fields(asked, recognition))
             if not recognition.segments:
-                return self._reply(request, query, model, heard, recognition)
+                return self._reply(asked, recognition)
             # Minutes of frames take long enough to be felt by the other callers.
-            return await self._off_loop(self._reply, request, query, model, heard, recognition)
+            return await self._off_loop(self._reply, asked, recognition)
 
     async def list_models(self, data: bytes, context: Context) -> bytes:
         async with self._calls.handle(context, "ListModels"):
@@ -121,9 +130,24 @@ class EmotionRecognitionService:
             model = self._describe(self._catalog.get(request.name))
             return service_pb2.GetModelResponse(model=model).SerializeToString()
 
-    async def _hear(self, request: service_pb2.RecognizeRequest) -> Heard:
-        spec = wire.read_audio_spec(request.audio_config)
-        return await self._off_loop(_hear, request.audio, spec, self._limits.max_audio_seconds)
+    async def _take_in(self, context: Context, caller: str, deadline: float | None) -> Asked:
+        """Reads and decodes a request; its bytes are given up with that.
+
+        A model without room for the result is found out as soon as can be: before the body is read
+        where there is one model, else before the audio is decoded.
+        """
+        models = self._catalog.models()
+        if len(models) == 1:
+            models[0].batcher.check(deadline=deadline, caller=caller)
+        async with self._intake.receive(lambda: _body(context)) as data:
+            request = wire.parse(service_pb2.RecognizeRequest, data)
+            model = self._catalog.get(request.config.model)
+            query = wire.read_query(request.config, model.manifest)
+            spec = wire.read_audio_spec(request.audio_config)
+            model.batcher.check(deadline=deadline, caller=caller)
+            limit = self._limits.max_audio_seconds
+            heard = await self._off_loop(_hear, request.audio, spec, limit)
+            return Asked(request.request_id, model, query, heard)
 
     async def _off_loop(self, function: Callable[..., R], *arguments: object) -> R:
         loop = asyncio.get_running_loop()
@@ -136,30 +160,24 @@ class EmotionRecognitionService:
             max_audio_seconds=self._limits.max_audio_seconds,
         )
 
-    def _reply(
-        self,
-        request: service_pb2.RecognizeRequest,
-        query: wire.Query,
-        model: Recognizer,
-        heard: Heard,
-        recognition: Recognition,
-    ) -> bytes:
+    def _reply(self, asked: Asked, recognition: Recognition) -> bytes:
+        query, heard, manifest = asked.query, asked.heard, asked.model.manifest
         logits = recognition.logits
         emotion = None if logits is None else query.classes.emotion(logits)
         reply = service_pb2.RecognizeResponse(
-            request_id=request.request_id,
+            request_id=asked.request_id,
             warnings=wire.warnings(self._advice(heard, emotion)),
             metadata=wire.metadata(
-                model,
+                asked.model,
                 recognition,
                 audio_seconds=heard.audio.seconds,
                 decode_seconds=heard.seconds,
             ),
         )
-        wire.fill_result(reply, recognition, emotion, query, model.manifest)
+        wire.fill_result(reply, recognition, emotion, query, manifest)
         if query.frames and recognition.frame_logits is not None:
             probabilities = query.classes.probabilities(recognition.frame_logits)
-            reply.frames.CopyFrom(wire.frame_scores(probabilities, query.classes, model.manifest))
+            reply.frames.CopyFrom(wire.frame_scores(probabilities, query.classes, manifest))
         if query.processed_audio:
             reply.processed_audio = wire.linear16(heard.audio.samples)
         return reply.SerializeToString()
@@ -176,20 +194,27 @@ def _hear(data: bytes, spec: AudioSpec, max_seconds: float) -> Heard:
     return Heard(audio, audio.level, time.perf_counter() - began)
 
 
+async def _body(context: Context) -> bytes:
+    data = await context.read()
+    if isinstance(data, bytes):
+        return data
+    # So ends a message too large for gRPC, too, which has told the caller and now cancels us.
+    await asyncio.sleep(_CANCEL_SECONDS)
+    raise InvalidRequestError("", "the call carries no request; send one RecognizeRequest")
+
+
 def _deadline(context: Context) -> float | None:
     """The caller's deadline on the clock of `time.monotonic`."""
     remaining = context.time_remaining()
     return None if remaining is None else time.monotonic() + remaining
 
 
-def _log_fields(
-    request: service_pb2.RecognizeRequest, model: Recognizer, heard: Heard, recognition: Recognition
-) -> dict[str, object]:
+def _log_fields(asked: Asked, recognition: Recognition) -> dict[str, object]:
     return {
-        "request_id": request.request_id,
-        "model": model.manifest.name,
-        "audio_seconds": round(heard.audio.seconds, 3),
-        "decode_ms": round(1000 * heard.seconds, 2),
+        "request_id": asked.request_id,
+        "model": asked.model.manifest.name,
+        "audio_seconds": round(asked.heard.audio.seconds, 3),
+        "decode_ms": round(1000 * asked.heard.seconds, 2),
         "queue_ms": round(1000 * recognition.queue_seconds, 2),
         "inference_ms": round(1000 * recognition.run_seconds, 2),
         "batch_size": recognition.batch_size,

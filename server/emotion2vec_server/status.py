@@ -1,4 +1,4 @@
-"""Errors on the wire: gRPC status, google.rpc details, and the retry push-back of gRFC A6."""
+"""Errors on the wire: a gRPC status, with google.rpc details."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def abort(context: Context, error: RequestError) -> NoReturn:
     status = rpc_status.to_status(
         status_pb2.Status(code=code.value[0], message=str(error), details=_details(error))
     )
-    await context.abort(code, str(error), (*status.trailing_metadata, *_push_back(error)))
+    await context.abort(code, str(error), status.trailing_metadata)
     raise AssertionError("abort returned")
 
 
@@ -43,9 +43,3 @@ def _details(error: RequestError) -> list[AnyMessage]:
         detail.Pack(message)
         packed.append(detail)
     return packed
-
-
-def _push_back(error: RequestError) -> tuple[tuple[str, str], ...]:
-    """Tells gRPC's own retry when to try again, or (-1) not to."""
-    milliseconds = -1 if error.retry_after is None else round(error.retry_after * 1000)
-    return (("grpc-retry-pushback-ms", str(milliseconds)),)

@@ -7,15 +7,55 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import grpc
 import pytest
 from emotion2vec.v1 import service_pb2_grpc
 
 LIMIT = 120.0
+
+
+class ServerLog:
+    """What a server writes, read as it comes: one that nobody reads would block it."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self.lines: list[str] = []
+        self._found = 0
+        self._ended = False
+        self._news = threading.Condition()
+        self._reader = threading.Thread(target=self._read, args=[stream], daemon=True)
+        self._reader.start()
+
+    def find(self, pattern: str) -> re.Match[str] | None:
+        """Waits for a line with this pattern, after the one that was found last; None where the
+        log ends without."""
+        with self._news:
+            while True:
+                while self._found < len(self.lines):
+                    self._found += 1
+                    if found := re.search(pattern, self.lines[self._found - 1]):
+                        return found
+                if self._ended:
+                    return None
+                assert self._news.wait(LIMIT), f"nothing was logged for {LIMIT} s"
+
+    def join(self) -> None:
+        """Waits for the end."""
+        self._reader.join(LIMIT)
+
+    def _read(self, stream: IO[str]) -> None:
+        for line in stream:
+            with self._news:
+                self.lines.append(line.rstrip())
+                self._news.notify_all()
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
 
 
 @dataclass
@@ -25,22 +65,18 @@ class RunningServer:
     process: subprocess.Popen[str]
     address: str
     metrics_url: str
-    log: list[str]
+    log: ServerLog
 
     def wait_for(self, words: str) -> None:
         """Reads on in the log until a line has these words, or the log ends."""
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.log.append(line.rstrip())
-            if words in line:
-                return
+        self.log.find(re.escape(words))
 
     def stop(self) -> int:
-        """Sends SIGTERM; returns the exit status. The rest of the log is added to `log`."""
+        """Sends SIGTERM; returns the exit status. The log is then complete."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        _, errors = self.process.communicate(timeout=LIMIT)
-        self.log += (errors or "").splitlines()
+        self.process.wait(LIMIT)
+        self.log.join()
         return self.process.returncode
 
     def channel(self) -> grpc.Channel:
@@ -58,16 +94,13 @@ def start_server(*arguments: str, **environment: str) -> RunningServer:
         env={**os.environ, **environment},
     )
     assert process.stderr is not None
-    log: list[str] = []
-    metrics_url = ""
-    for line in process.stderr:
-        log.append(line.rstrip())
-        if found := re.search(r"metrics on (http://\S+)", line):
-            metrics_url = found[1]
-        if found := re.search(r"serving on (\S+:\d+)", line):
-            return RunningServer(process, found[1], metrics_url, log)
-    process.wait(LIMIT)
-    raise RuntimeError("the server did not start:\n" + "\n".join(log))
+    log = ServerLog(process.stderr)
+    metrics = "" if "--no-metrics" in arguments else log.find(r"metrics on (http://\S+)")
+    serving = log.find(r"serving on (\S+:\d+)")
+    if serving is None:
+        process.wait(LIMIT)
+        raise RuntimeError("the server did not start:\n" + "\n".join(log.lines))
+    return RunningServer(process, serving[1], metrics[1] if metrics else "", log)
 
 
 @pytest.fixture(scope="session")

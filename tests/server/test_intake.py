@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from unittest.mock import Mock
 
 import pytest
 from emotion2vec_server.errors import DeadlineExceededError, OverloadedError
@@ -14,11 +15,15 @@ class Upload:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self.was_read = False
+        self.reading = asyncio.Event()
         self.arrive = asyncio.Event()
 
+    @property
+    def was_read(self) -> bool:
+        return self.reading.is_set()
+
     async def read(self) -> bytes:
-        self.was_read = True
+        self.reading.set()
         await self.arrive.wait()
         return bytes(self._size)
 
@@ -30,7 +35,7 @@ def arrived(size: int) -> Upload:
 
 
 def make_intake(bodies: int = 100, size: int = 1000, seconds: float = 60.0) -> Intake:
-    return Intake(max_bodies=bodies, max_bytes=size, max_seconds=seconds)
+    return Intake(max_bodies=bodies, max_bytes=size, max_seconds=seconds, refused=Mock())
 
 
 async def refused(intake: Intake, upload: Upload) -> OverloadedError:
@@ -51,6 +56,7 @@ async def test_one_too_many_is_not_even_read() -> None:
             return len(data)
 
     waiting = asyncio.create_task(take(first))
+    await first.reading.wait()
     async with intake.receive(second.read):
         await refused(intake, third)
         assert not third.was_read
@@ -96,8 +102,7 @@ async def test_a_caller_who_leaves_gives_its_place_back() -> None:
             pass
 
     waiting = asyncio.create_task(take())
-    while not upload.was_read:
-        await asyncio.sleep(0)
+    await upload.reading.wait()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting

@@ -29,7 +29,7 @@ HOUSE = {
 SERVER_LAYERS = (
     {"__main__"},
     {"app"},
-    {"auth", "service"},
+    {"auth", "health", "service"},
     {"stream_service"},
     {"calls"},
     {"status", "wire"},
@@ -50,7 +50,7 @@ SERVER_LAYERS = (
     {"backends.select"},
     {"backends.onnx_runtime"},
     {"backends.base"},
-    {"bundle", "config", "logs"},
+    {"bundle", "config", "intake", "logs"},
     {"errors"},
 )
 
@@ -74,7 +74,7 @@ DOORS = {
         Door("google.protobuf", "protobuf", {"service", "status", "stream_service", "wire"}),
         Door("google.rpc", "googleapis-common-protos", {"status"}),
         Door("grpc", "grpcio", {"app", "auth", "calls", "service", "status"}),
-        Door("grpc_health", "grpcio-health-checking", {"app"}),
+        Door("grpc_health", "grpcio-health-checking", {"app", "health"}),
         Door("grpc_reflection", "grpcio-reflection", {"app"}),
         Door("grpc_status", "grpcio-status", {"status"}),
         Door("numpy", "numpy", EVERYWHERE),

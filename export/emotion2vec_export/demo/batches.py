@@ -72,7 +72,7 @@ class BatchMaker:
             labels[filled : filled + part.size] = chosen
             filled += part.size
             filled = self._pause(rng, labels, filled)
-            if rng.random() < 0.4 * difficulty:
+            if rng.random() < 0.3 * difficulty:
                 chosen = int(rng.integers(len(LABELS)))
         return disturb(samples, rng, difficulty), labels
 
@@ -90,12 +90,12 @@ class BatchMaker:
 
 def disturb(samples: Samples, rng: np.random.Generator, likelihood: float = 1.0) -> Samples:
     """What rooms, microphones and telephone lines do, each now and then, times `likelihood`."""
-    if rng.random() < 0.25 * likelihood:
+    if rng.random() < 0.15 * likelihood:
         samples = effects.reverberate(samples, rng, rng.uniform(0.1, 0.5), rng.uniform(0.05, 0.4))
     if rng.random() < 0.5 * likelihood:
         samples = effects.tilt(samples, rng.uniform(-1, 1))
     if rng.random() < 0.8 * likelihood:
-        level = effects.rms(samples) * 10 ** (-rng.uniform(8, 45) / 20)
+        level = effects.rms(samples) * 10 ** (-rng.uniform(12, 45) / 20)
         noise = effects.coloured_noise(rng, samples.size, rng.uniform(-6, 1))
         samples = samples + np.float32(level) * noise
     if rng.random() < 0.15 * likelihood:

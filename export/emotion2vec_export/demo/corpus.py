@@ -111,7 +111,7 @@ def _utterance(material: Material, label: str, rng: np.random.Generator) -> Samp
     """One speaker: a phrase, a sentence, or two."""
     language = _pick(rng, _languages(material))
     voice = f"{language}+{_pick(rng, material.variants)}"
-    kind = rng.choice(["phrase", "sentence", "pair"], p=[0.2, 0.62, 0.18])
+    kind = rng.choice(["phrase", "sentence", "pair"], p=[0.15, 0.67, 0.18])
     if kind == "phrase":
         language = "en-us"
         voice = f"{language}+{voice.partition('+')[2]}"

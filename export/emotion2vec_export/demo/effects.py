@@ -78,6 +78,12 @@ def tilt(samples: Samples, decibels_per_octave: float) -> Samples:
     return _filter(samples, gain)
 
 
+def resonate(samples: Samples, hertz: float, decibels: float) -> Samples:
+    """A formant: the octave about `hertz` is raised by `decibels` at its middle."""
+    octaves = np.log2(np.maximum(_frequencies(samples.size), 20.0) / hertz)
+    return _filter(samples, 10 ** (decibels / 20 * np.exp(-((octaves / 0.5) ** 2))))
+
+
 def band_limit(samples: Samples, low: float, high: float) -> Samples:
     """Keeps `low` to `high` hertz, with soft edges, as a telephone line does."""
     frequencies = np.maximum(_frequencies(samples.size), 1.0)

@@ -17,8 +17,12 @@ from emotion2vec_export.demo.synthesis import Prosody, speak
 
 Range = tuple[float, float]
 
-STRENGTH: Range = (0.55, 1.0)
+STRENGTH: Range = (0.7, 1.0)
 """How far a clip goes from neutral (0) to the whole character (1)."""
+
+
+STATURE: Range = (-2, 2)
+"""Semitones by which pitch and formants together move, so that a voice is many speakers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +36,13 @@ class Character:
     rise: Range = (-0.5, 0.5)
     """Semitones from the start to the end of the clip."""
     bounce: Range = (0, 0.3)
-    """Semitones of slow pitch swing, about three times a second."""
+    """Semitones of pitch swing, four to five times a second."""
     jitter: Range = (0, 0.05)
     """Semitones of fast pitch unsteadiness."""
     tilt: Range = (-0.7, 0.7)
     """Decibels an octave."""
+    nasal: Range = (-1, 1)
+    """Decibels of a resonance about 1 kHz over the rest."""
     drive: Range = (0, 0.3)
     tremolo: Range = (0, 0.03)
     creak: Range = (0, 0.03)
@@ -52,15 +58,15 @@ CHARACTERS: dict[str, Character] = {
     ),
     "disgusted": Character(
         pitch=(5, 30), pitch_range=(110, 170), speed=(95, 120), creak=(0.65, 0.95), rise=(-3, -1.5),
-        tilt=(0.5, 2),
+        tilt=(0, 1), nasal=(12, 18),
     ),
     "fearful": Character(
         pitch=(75, 99), pitch_range=(60, 110), speed=(215, 260), tremolo=(0.65, 0.95),
         jitter=(0.5, 1.0), breath=(0.25, 0.55), tilt=(0, 1.5),
     ),
     "happy": Character(
-        pitch=(68, 92), pitch_range=(190, 270), speed=(180, 215), bounce=(1.8, 3.2),
-        tilt=(0.8, 2.2), rise=(0, 1),
+        pitch=(68, 92), pitch_range=(190, 270), speed=(180, 215), bounce=(2.2, 3.4),
+        tilt=(0.8, 2.2), rise=(-2.5, -1),
     ),
     "neutral": Character(),
     "sad": Character(
@@ -68,7 +74,7 @@ CHARACTERS: dict[str, Character] = {
         tilt=(-5.5, -3), fade=(6, 13), breath=(0.05, 0.15),
     ),
     "surprised": Character(
-        pitch=(75, 99), pitch_range=(230, 320), speed=(150, 180), rise=(5, 8.5), breath=(0.03, 0.1),
+        pitch=(75, 99), pitch_range=(230, 320), speed=(150, 180), rise=(7, 10), breath=(0.03, 0.1),
         fade=(-9, -4),
     ),
 }  # fmt: skip
@@ -108,9 +114,10 @@ def _inflect(samples: Samples, drawn: dict[str, float], rng: np.random.Generator
     """The pitch movements that espeak-ng can't make."""
     size = samples.size
     time = np.arange(size) / effects.SAMPLE_RATE
-    swing = np.sin(2 * np.pi * (rng.uniform(2.4, 3.6) * time + rng.uniform()))
+    swing = np.sin(2 * np.pi * (rng.uniform(4, 5.2) * time + rng.uniform()))
     semitones = (
-        drawn["rise"] * (np.linspace(0, 1, size) ** 1.5 - 0.3)
+        rng.uniform(*STATURE)
+        + drawn["rise"] * (np.linspace(0, 1, size) ** 1.5 - 0.3)
         + drawn["bounce"] * swing
         + drawn["jitter"] * effects.wander(rng, size, 18)
     )
@@ -127,5 +134,5 @@ def _colour(samples: Samples, drawn: dict[str, float], rng: np.random.Generator)
     tremolo_rate = rng.uniform(6.5, 9.5) * (1 + 0.1 * effects.wander(rng, size, 4))
     samples = effects.tremolo(samples, tremolo_rate, drawn["tremolo"])
     samples = effects.breathe(samples, rng, drawn["breath"])
-    samples = effects.tilt(samples, drawn["tilt"])
+    samples = effects.resonate(effects.tilt(samples, drawn["tilt"]), 1000, drawn["nasal"])
     return effects.fade(samples, drawn["fade"])

@@ -39,8 +39,8 @@ class Plan:
     """How to train. `clips_per_class` sets the corpus; a batch holds about `batch_seconds`."""
 
     seed: int = 0
-    clips_per_class: int = 400
-    steps: int = 1300
+    clips_per_class: int = 300
+    steps: int = 1800
     batch_seconds: float = 32.0
     ramp: float = 0.4
     """Share of the steps over which batches grow from clean to mixed and disturbed."""

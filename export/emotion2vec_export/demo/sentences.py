@@ -81,9 +81,11 @@ TRAINING = Material(
         "He is here.", "That one.", "Again.", "Right now.",
     ),
     variants=(
-        "m1", "m2", "m3", "m4", "m5", "m7", "f1", "f2", "f3", "f5", "Alex", "Andrea", "Annie",
-        "Denis", "Diogo", "Lee", "Nguyen", "belinda", "david", "edward", "linda", "max", "miguel",
-        "steph", "aunty", "john",
+        "Alex", "Andrea", "Andy", "Annie", "Denis", "Diogo", "Hugo", "Lee", "Marco", "Michael",
+        "Nguyen", "anika", "antonio", "aunty", "belinda", "benjamin", "boris", "caleb", "david",
+        "edward", "f1", "f2", "f3", "f5", "grandma", "grandpa", "iven", "john", "linda", "m1",
+        "m2", "m3", "m4", "m5", "m7", "marcelo", "max", "michel", "miguel", "norbert", "pablo",
+        "paul", "pedro", "robert", "sandro", "steph", "travis",
     ),
 )  # fmt: skip
 

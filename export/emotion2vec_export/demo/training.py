@@ -145,7 +145,7 @@ class _Optimizer:
         for optimizer in (self._muon, self._adam):
             for group in optimizer.param_groups:
                 group["lr"] = rate * self._learning_rate
-            optimizer.step()
+            optimizer.step()  # type: ignore[no-untyped-call]
         for parameter in self._parameters:
             parameter.grad = None
 

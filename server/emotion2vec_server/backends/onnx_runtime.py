@@ -55,7 +55,8 @@ class OnnxRuntimeBackend:
             ort.preload_dlls()
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
-        options.log_severity_level = 3
+        # Its errors come as exceptions, and are logged as those.
+        options.log_severity_level = 4
         # Idle threads that spin take the cores from decoding and serving.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         try:

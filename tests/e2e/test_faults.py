@@ -1,0 +1,465 @@
+"""What goes wrong, on real servers: poisoned and hungry requests, floods, callers who misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from emotion2vec.v1 import audio_pb2, service_pb2, service_pb2_grpc
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_status import rpc_status
+
+from tests.e2e.conftest import RunningServer, start_server
+from tests.e2e.faulty_models import clip, write_bundle
+from tests.e2e.raw_call import RawCall
+
+Code = grpc.StatusCode
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+HOLD = 0.4
+"""A SLOW cue: for a second or more, and longer the busier the machine."""
+PATIENCE = 60.0
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bundle(tmp_path_factory.mktemp("models") / "faulty")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Where servers find what the first of them measured."""
+    return str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def launch(bundle: Path, cache: str) -> Iterator[Callable[..., RunningServer]]:
+    """Starts servers on the faulty model, which must end well."""
+    servers = []
+
+    def start(*arguments: str) -> RunningServer:
+        options = ["--model", str(bundle), "--threads", "1", *arguments]
+        servers.append(start_server(*options, XDG_CACHE_HOME=cache))
+        return servers[-1]
+
+    yield start
+    assert [server.stop() for server in servers] == [0] * len(servers)
+
+
+@pytest.fixture(scope="module")
+def server(bundle: Path, cache: str) -> Iterator[RunningServer]:
+    """One server for the tests that leave it as it was."""
+    running = start_server("--model", str(bundle), "--threads", "1", XDG_CACHE_HOME=cache)
+    yield running
+    assert running.stop() == 0
+
+
+def request(samples: np.ndarray) -> service_pb2.RecognizeRequest:
+    return service_pb2.RecognizeRequest(
+        audio_config=audio_pb2.AudioConfig(
+            encoding=audio_pb2.AUDIO_ENCODING_FLOAT32, sample_rate_hertz=16000
+        ),
+        audio=samples.astype("<f4").tobytes(),
+    )
+
+
+class Callers:
+    """Calls in flight to one server, over one connection or one for each."""
+
+    def __init__(self, server: RunningServer) -> None:
+        self._server = server
+        self._open = ExitStack()
+        self._shared = self.connect()
+        # gRPC cancels a call that nobody refers to.
+        self._calls: list[Any] = []
+
+    def __enter__(self) -> Callers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def connect(self) -> grpc.Channel:
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        return self._open.enter_context(grpc.insecure_channel(self._server.address, options))
+
+    def call(
+        self, samples: np.ndarray, channel: grpc.Channel | None = None, timeout: float = PATIENCE
+    ) -> Any:
+        stub = service_pb2_grpc.EmotionRecognitionServiceStub(channel or self._shared)
+        call = stub.Recognize.future(request(samples), timeout=timeout, wait_for_ready=True)
+        self._calls.append(call)
+        return call
+
+    def occupy(self) -> Any:
+        """Returns when the model is busy, with a call that takes it a while."""
+        heard = metric(self._server, "audio_seconds_total")
+        call = self.call(clip(1, slow=HOLD))
+        wait_until(lambda: metric(self._server, "audio_seconds_total") > heard)
+        return call
+
+    def queue(self, clips: Sequence[np.ndarray], **options: Any) -> list[Any]:
+        """Returns when these calls, too, wait for the model."""
+        before = waiting(self._server)
+        calls = [self.call(samples, **options) for samples in clips]
+        wait_until(lambda: waiting(self._server) == before + len(clips))
+        return calls
+
+
+def metric(server: RunningServer, name: str, **labels: str) -> float:
+    """The sum of a metric over its series that have these labels."""
+    with urllib.request.urlopen(server.metrics_url) as reply:
+        lines = reply.read().decode().splitlines()
+    wanted = [f'{label}="{value}"' for label, value in labels.items()]
+    return sum(
+        float(line.rsplit(" ", 1)[1])
+        for line in lines
+        if line.partition("{")[0].partition(" ")[0] == f"emotion2vec_{name}"
+        and all(label in line for label in wanted)
+    )
+
+
+def waiting(server: RunningServer) -> float:
+    return metric(server, "queued_requests")
+
+
+def rows_run(server: RunningServer) -> float:
+    """Clips that the model has had."""
+    return metric(server, "queue_seconds_count")
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def retry_delay(error: Any) -> float | None:
+    """Seconds of an error's RetryInfo."""
+    status = rpc_status.from_call(error)
+    for detail in status.details if status else []:
+        if detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR):
+            found = error_details_pb2.RetryInfo()
+            detail.Unpack(found)
+            return float(found.retry_delay.ToTimedelta().total_seconds())
+    return None
+
+
+def sizes(calls: Sequence[Any]) -> list[int]:
+    return [call.result().metadata.batch_size for call in calls]
+
+
+def result(reply: service_pb2.RecognizeResponse) -> list[float]:
+    return [score.probability for score in reply.result.scores]
+
+
+# The model fails
+
+
+def test_a_poisoned_request_fails_alone(server: RunningServer) -> None:
+    clips = [clip(1, seed) for seed in range(8)]
+    with Callers(server) as callers:
+        alone = [result(callers.call(samples).result()) for samples in clips]
+        busy = callers.occupy()
+        calls = callers.queue([*clips[:7], clip(1, poison=1)])
+        *good, poisoned = calls
+        # All eight were one batch, which was halved until the poisoned one was alone.
+        assert sorted(sizes(good), reverse=True) == [4, 4, 4, 4, 2, 2, 1]
+        for call, expected in zip(good, alone, strict=False):
+            assert result(call.result()) == pytest.approx(expected, abs=1e-4)
+        error = poisoned.exception()
+        busy.result()
+    assert error.code() is Code.INTERNAL
+    assert error.details() == "the model failed on this audio; the server's log says why"
+    assert server.log.find("Gather.*out of data bounds")
+
+
+def test_one_failure_is_no_failing_model(server: RunningServer) -> None:
+    with Callers(server) as callers:
+        assert callers.call(clip(1, poison=1)).exception().code() is Code.INTERNAL
+        callers.call(clip(1)).result()
+        stub = health_pb2_grpc.HealthStub(callers.connect())
+        assert stub.Check(health_pb2.HealthCheckRequest()).status == SERVING
+    assert metric(server, "model_failing") == 0
+
+
+def test_a_model_that_always_fails_takes_the_server_out_until_it_works(
+    launch: Callable[..., RunningServer],
+) -> None:
+    server = launch()
+    with Callers(server) as callers:
+        stub = health_pb2_grpc.HealthStub(callers.connect())
+        health = stub.Watch(health_pb2.HealthCheckRequest(), timeout=PATIENCE)
+        assert next(health).status == SERVING
+        for _ in range(3):
+            assert callers.call(clip(1, poison=1)).exception().code() is Code.INTERNAL
+        assert next(health).status == NOT_SERVING
+        assert server.log.find("model fails on everything.*faulty.*Gather.*out of data bounds")
+        # Nobody asks a server that is out: it finds out for itself that the model works.
+        assert next(health).status == SERVING
+        assert server.log.find("model works again")
+        callers.call(clip(1)).result()
+        health.cancel()
+
+
+def test_a_batch_too_large_for_memory_is_split(server: RunningServer) -> None:
+    with Callers(server) as callers:
+        busy = callers.occupy()
+        calls = callers.queue([clip(1, seed, hungry=1) for seed in range(8)])
+        assert sizes(calls) == [2] * 8
+        busy.result()
+        error = callers.call(clip(1, greedy=1)).exception()
+        assert error.code() is Code.RESOURCE_EXHAUSTED
+        assert retry_delay(error) > 0
+        assert "memory" in error.details()
+        callers.call(clip(1)).result()
+    assert metric(server, "rejected_total", reason="out_of_memory") == 1
+
+
+# Callers leave, or have no time
+
+
+def test_work_that_was_cancelled_never_reaches_the_model(server: RunningServer) -> None:
+    with Callers(server) as callers:
+        busy = callers.occupy()
+        before = rows_run(server)
+        calls = callers.queue([clip(1, seed) for seed in range(10)])
+        leaving = callers.connect()
+        callers.queue([clip(1, seed) for seed in range(10)], channel=leaving)
+        assert not busy.done()
+        for call in calls:
+            call.cancel()
+        leaving.close()
+        wait_until(lambda: waiting(server) == 0)
+        busy.result()
+        callers.call(clip(1)).result()
+    assert rows_run(server) - before == 2
+    assert metric(server, "rejected_total", reason="cancelled") == 20
+    assert metric(server, "requests_total", code="CANCELLED") == 20
+
+
+def test_work_whose_deadline_passes_never_reaches_the_model(server: RunningServer) -> None:
+    with Callers(server) as callers:
+        busy = callers.occupy()
+        before = rows_run(server)
+        calls = [callers.call(clip(1, seed), timeout=0.1) for seed in range(10)]
+        # A call may be refused at once, where the queue is longer than its time.
+        codes = {call.exception().code() for call in calls}
+        assert codes <= {Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED}
+        busy.result()
+        callers.call(clip(1)).result()
+    assert rows_run(server) - before == 2
+
+
+def test_a_deadline_that_passed_on_the_way(server: RunningServer) -> None:
+    message = request(clip(0.1)).SerializeToString()
+    before = rows_run(server)
+    with RawCall(server.address, "Recognize", grpc_timeout="1n") as call:
+        call.announce(len(message))
+        call.send(message, end=True)
+        assert call.status() in (Code.DEADLINE_EXCEEDED.value[0], None)
+    with Callers(server) as callers:
+        callers.call(clip(1)).result()
+    assert rows_run(server) - before == 1
+
+
+# Too many at once
+
+
+async def test_512_callers_at_once(server: RunningServer) -> None:
+    clips = [clip(0.5, seed) for seed in range(8)]
+    with Callers(server) as callers:
+        expected = [result(callers.call(samples).result()) for samples in clips]
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        stub = service_pb2_grpc.EmotionRecognitionServiceStub(channel)
+        replies = await asyncio.gather(
+            *(stub.Recognize(request(clips[n % 8]), timeout=PATIENCE) for n in range(512))
+        )
+    for number, reply in enumerate(replies):
+        assert result(reply) == pytest.approx(expected[number % 8], abs=1e-4)
+
+
+def test_a_full_queue_refuses_at_once(launch: Callable[..., RunningServer]) -> None:
+    server = launch("--max-queue-size", "4", "--max-queue-seconds", "20")
+    with Callers(server) as callers:
+        for length, room in ((1, 4), (8, 2)):
+            busy = callers.occupy()
+            for seed in range(room):
+                callers.queue([clip(length, seed)], channel=callers.connect())
+            refused = callers.call(clip(length)).exception()
+            assert not busy.done()
+            assert refused.code() is Code.RESOURCE_EXHAUSTED
+            assert retry_delay(refused) > 0
+            busy.result()
+            wait_until(lambda: waiting(server) == 0)
+    assert metric(server, "rejected_total", reason="queue_full") == 2
+
+
+def test_a_full_queue_does_not_even_read_the_request(
+    launch: Callable[..., RunningServer],
+) -> None:
+    server = launch("--max-queue-size", "2")
+    with Callers(server) as callers:
+        busy = callers.occupy()
+        for seed in range(2):
+            callers.queue([clip(1, seed)], channel=callers.connect())
+        with RawCall(server.address, "Recognize") as call:
+            assert call.status() == Code.RESOURCE_EXHAUSTED.value[0]
+        assert not busy.done()
+        busy.result()
+
+
+def test_a_flood_does_not_keep_others_waiting(launch: Callable[..., RunningServer]) -> None:
+    server = launch("--max-batch-size", "4")
+    order: list[str] = []
+    with Callers(server) as callers:
+        busy = callers.occupy()
+        flood = callers.queue([clip(1, seed) for seed in range(60)])
+        few = [callers.queue([clip(1, seed)], channel=callers.connect())[0] for seed in range(3)]
+        assert not busy.done()
+        for name, calls in (("flood", flood), ("few", few)):
+            for call in calls:
+                call.add_done_callback(lambda _, name=name: order.append(name))
+        latest = max(call.result().metadata.queue_duration.ToMilliseconds() for call in few)
+        ahead = [
+            call
+            for call in flood
+            if call.result().metadata.queue_duration.ToMilliseconds() < latest
+        ]
+        busy.result()
+    # Three callers with one request each have their turn in the first round or two.
+    assert len(ahead) <= 12
+
+
+async def test_overload(launch: Callable[..., RunningServer]) -> None:
+    """Three times what the model can do, for a few seconds."""
+    server = launch("--max-batch-size", "4", "--max-queue-size", "16")
+    deadline, seconds = 10.0, 3.0
+    message = request(clip(4, slow=0.01))
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        recognize = service_pb2_grpc.EmotionRecognitionServiceStub(channel).Recognize
+        began = time.monotonic()
+        for _ in range(4):
+            await asyncio.gather(*(recognize(message) for _ in range(4)))
+        rate = 3 * 16 / (time.monotonic() - began)
+        memory = resident(server)
+        outcomes: list[tuple[Code, float, float | None]] = []
+
+        async def call() -> None:
+            began = time.monotonic()
+            try:
+                await recognize(message, timeout=deadline)
+                code, delay = Code.OK, None
+            except grpc.aio.AioRpcError as error:
+                code, delay = error.code(), retry_delay(AsCall(error))
+            outcomes.append((code, time.monotonic() - began, delay))
+
+        calls = []
+        began = time.monotonic()
+        while (now := time.monotonic() - began) < seconds:
+            calls += [asyncio.create_task(call()) for _ in range(int(now * rate) - len(calls))]
+            await asyncio.sleep(0.005)
+        await asyncio.gather(*calls)
+    accepted = [outcome for outcome in outcomes if outcome[2] is None]
+    refused = [outcome for outcome in outcomes if outcome[2] is not None]
+    assert {code for code, _, _ in accepted} == {Code.OK}
+    assert {code for code, _, _ in refused} == {Code.RESOURCE_EXHAUSTED}
+    assert min(delay for _, _, delay in refused if delay is not None) > 0
+    assert len(accepted) >= 16
+    assert len(refused) >= len(outcomes) / 4
+    # Of a refusal, generously: it waits for no batch.
+    assert np.median([took for _, took, _ in refused]) < 1.0
+    # Without bounds, the bodies alone (256 KB each) would be more.
+    assert resident(server) - memory < 64 * 2**20
+
+
+class AsCall:
+    """What rpc_status asks of a call, of an error of grpc.aio."""
+
+    def __init__(self, error: grpc.aio.AioRpcError) -> None:
+        self._error = error
+
+    def trailing_metadata(self) -> Any:
+        return self._error.trailing_metadata()
+
+    def code(self) -> Code:
+        return self._error.code()
+
+    def details(self) -> str | None:
+        return self._error.details()
+
+
+def resident(server: RunningServer) -> int:
+    """The most memory that a server has had, in bytes."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+# Callers who misbehave
+
+
+def test_slow_readers_hold_nobody_up(server: RunningServer) -> None:
+    asked = request(clip(0.5))
+    asked.config.return_frame_embeddings = True
+    message = asked.SerializeToString()
+    answered = metric(server, "requests_total", code="OK")
+    with ExitStack() as slow:
+        for _ in range(20):
+            call = slow.enter_context(RawCall(server.address, "Recognize", window=0))
+            call.announce(len(message))
+            for start in range(0, len(message), 16_000):
+                call.send(message[start : start + 16_000])
+            call.send(b"", end=True)
+        wait_until(lambda: metric(server, "requests_total", code="OK") == answered + 20)
+        with Callers(server) as callers:
+            assert len(sizes([callers.call(clip(1, seed)) for seed in range(20)])) == 20
+
+
+def test_stalled_uploads_are_bounded_in_number_and_time(
+    launch: Callable[..., RunningServer],
+) -> None:
+    server = launch("--max-uploads", "3", "--max-upload-seconds", "4")
+    with ExitStack() as opened:
+        stalled = [opened.enter_context(RawCall(server.address, "Recognize")) for _ in range(4)]
+        for call in stalled:
+            call.announce(100_000)
+            call.send(bytes(1000))
+        ends = sorted(call.status() or 0 for call in stalled)
+    late, refused = Code.DEADLINE_EXCEEDED.value[0], Code.RESOURCE_EXHAUSTED.value[0]
+    assert ends == [late, late, late, refused]
+    with Callers(server) as callers:
+        callers.call(clip(1)).result()
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(launch: Callable[..., RunningServer]) -> None:
+    server = launch("--max-uploads", "1")
+    with Callers(server) as callers:
+        for _ in range(3):
+            with RawCall(server.address, "Recognize") as call:
+                call.announce(100_000)
+                call.send(bytes(1000))
+            wait_until(lambda: callers.call(clip(1)).exception() is None)
+
+
+def test_too_large_a_message_is_refused_by_its_head(server: RunningServer) -> None:
+    with RawCall(server.address, "Recognize") as call:
+        call.send(struct.pack(">BI", 0, 2**30) + bytes(100))
+        assert call.status() == Code.RESOURCE_EXHAUSTED.value[0]
+
+
+def test_a_call_without_a_request(server: RunningServer) -> None:
+    with RawCall(server.address, "Recognize") as call:
+        call.send(b"", end=True)
+        assert call.status() == Code.INVALID_ARGUMENT.value[0]
