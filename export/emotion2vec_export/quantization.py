@@ -1,25 +1,21 @@
-"""The int8 graph: products with constant matrices computed in integers, and nothing calibrated.
+"""The int8 graph: products with constant matrices are computed in integers.
 
 Weights get one scale a column. Activations get one scale a row, taken from that row as it comes: a
 frame is rounded by itself alone, so no clip's result depends on who else is in its batch, and no
-recording has to stand in for what will be said. docs/quantization.md has the measurements.
+range has to be guessed from recordings.
 
-    scale = max|x| / A over the row                       [B, T, 1]
+    scale = max|x| / 127 over the row                     [B, T, 1]
     y = scale * (round(x / scale) @ Q) * column_scale     Q int8 [K, N]
 
-Where x is the output of a layer norm, it is divided by one constant a channel first, and the matrix
-multiplied by it (SmoothQuant, https://arxiv.org/abs/2211.10438, with the norm's own weights for
-ranges as in Outlier Suppression, https://arxiv.org/abs/2209.13325): a channel that the norm makes
-large then no longer coarsens the others. Where x is the output of a GELU, which is never below
-_GELU_MINIMUM, the zero point lies low and most steps are spent above it.
+Rounding a matrix shifts what it gives by nearly the same vector at every frame. That does not
+average out, so the mean shift is taken off the bias (https://arxiv.org/abs/1906.04721).
 
-CPUs without VNNI add two products of 8-bit numbers in 16 bits and saturate. _LEVELS keeps every such
-sum within 16 bits, so that all CPUs compute the same integers, and what the export measured on one
-holds on the others.
+docs/quantization.md has the measurements behind each choice.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,165 +24,161 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from emotion2vec_export.activations import mean_activations
+from emotion2vec_export.errors import ExportError
 from emotion2vec_export.graph import LOGITS, save_graph
-
-Float32 = NDArray[np.float32]
+from emotion2vec_export.levels import ACTIVATION_TOP, Float32, quantize_columns, smoothing
 
 _CONTRIB = "com.microsoft"
-_LEVELS = 90
-"""Weights are in -90..90 and activations in 0..180: 2 * 180 * 90 is below 2^15."""
-_GELU_MINIMUM = 0.17
-"""GELU's lowest value is -0.16997."""
-_NORM_DEVIATIONS = 3.0
-"""What a layer norm's output is taken to reach, in standard deviations, before its weights."""
-_TINY = 1e-12
 
 
-class Range(NamedTuple):
-    """How a row of activations is laid out on the levels 0..2 * _LEVELS."""
+class Layout(NamedTuple):
+    """How a row of activations is laid out on the levels."""
 
     zero_point: int
     symmetric: bool
-    """Whether the row's scale comes from its largest magnitude, or from its largest value."""
+    """Whether a row's scale comes from its largest magnitude, or from its largest value."""
     smallest_scale: float
-    """Below it a scale would not reach the row's lowest value, or be zero."""
-
-    @property
-    def levels_above(self) -> int:
-        return 2 * _LEVELS - self.zero_point
+    """With a smaller one the levels would not reach the row's lowest value, or be none."""
 
 
-_SYMMETRIC = Range(_LEVELS, symmetric=True, smallest_scale=_TINY)
-_GELU_ZERO = 24
-_GELU = Range(_GELU_ZERO, symmetric=False, smallest_scale=_GELU_MINIMUM / _GELU_ZERO)
+_SYMMETRIC = Layout((ACTIVATION_TOP + 1) // 2, symmetric=True, smallest_scale=1e-12)
+# GELU is never below -0.16997: few levels are needed there.
+_GELU = Layout(32, symmetric=False, smallest_scale=0.17 / 32)
+
+
+class Product(NamedTuple):
+    """`output` [B, T, N] = `x` [B, T, K] @ `weight` [K, N] + `bias` [N]: one linear layer."""
+
+    x: str
+    weight: Float32
+    bias: Float32
+    output: str
+    nodes: tuple[onnx.NodeProto, onnx.NodeProto]
 
 
 def quantize(graph: Path, directory: Path) -> Path:
     """Writes the int8 form of the fp32 graph at `graph` into `directory`, and returns its path.
 
-    What stays fp32: the convolutions, attention's products (both sides vary), and the classifier,
-    which costs nothing and speaks last.
+    In fp32 stay the convolutions, attention's own products (both sides vary), and the classifier.
+
+    Raises:
+        ExportError: the graph has no linear layers beside the classifier.
     """
     model = onnx.load(graph)
-    rewriter = _Rewriter(model)
-    rewriter.rewrite()
+    products = find_products(model.graph)
+    if not products:
+        raise ExportError("the graph has no layers that int8 makes faster; leave int8 out")
+    means = mean_activations(graph, [product.x for product in products])
+    _Rewriter(model, means).rewrite(products)
     path = directory / "model.int8.onnx"
     save_graph(model, path)
     return path
 
 
-def quantize_columns(weight: Float32) -> tuple[NDArray[np.int8], Float32]:
-    """[K, N] to integers [K, N] and a scale for each column [N]."""
-    scales = np.maximum(np.abs(weight).max(axis=0) / np.float32(_LEVELS), np.float32(_TINY))
-    return np.rint(weight / scales).astype(np.int8), scales.astype(np.float32)
+def find_products(graph: onnx.GraphProto) -> list[Product]:
+    """The linear layers, save the classifier."""
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    consumers: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            consumers.setdefault(name, []).append(node)
 
+    def product(node: onnx.NodeProto) -> Product | None:
+        adds = consumers.get(node.output[0], [])
+        if node.op_type != "MatMul" or [add.op_type for add in adds] != ["Add"]:
+            return None
+        (bias,) = (name for name in adds[0].input if name != node.output[0])
+        values = [constants.get(name) for name in (node.input[1], bias)]
+        if None in values or adds[0].output[0] in LOGITS:
+            return None
+        weight, offset = map(numpy_helper.to_array, values)
+        return Product(node.input[0], weight, offset, adds[0].output[0], (node, adds[0]))
 
-def smoothing(weight: Float32, gamma: Float32, beta: Float32) -> Float32:
-    """What to divide each channel of a layer norm's output by: [K], about 1.
-
-    Args:
-        weight: [K, N], which the output is multiplied with.
-        gamma: [K] scales of the norm.
-        beta: [K] its offsets.
-    """
-    reach = np.maximum(_NORM_DEVIATIONS * np.abs(gamma) + np.abs(beta), np.float32(_TINY))
-    rows = np.maximum(np.abs(weight).max(axis=1), np.float32(_TINY))
-    factors = np.sqrt(reach / rows)
-    return np.asarray(factors / np.exp(np.log(factors).mean()), np.float32)
+    return [found for node in graph.node if (found := product(node))]
 
 
 class _Rewriter:
-    """Replaces nodes of a graph, in place and in order."""
+    """Replaces linear layers of a graph, in place and in order."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, means: Mapping[str, NDArray[np.float64]]) -> None:
         self._model = model
-        self._graph = model.graph
+        self._means = means
         self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
         self._producers = {name: node for node in model.graph.node for name in node.output}
         self._nodes: list[onnx.NodeProto] = []
-        self._added: dict[str, onnx.TensorProto] = {}
 
-    def rewrite(self) -> None:
-        heads = self._heads()
-        for node in self._graph.node:
-            if node.op_type == "MatMul" and node.input[1] in self._constants:
-                weight = numpy_helper.to_array(self._constants[node.input[1]])
-                if weight.ndim == 2 and node.output[0] not in heads:
-                    self._product(node.input[0], weight, node.output[0])
-                    continue
-            self._nodes.append(node)
-        self._finish()
+    def rewrite(self, products: Sequence[Product]) -> None:
+        graph = self._model.graph
+        by_output = {product.nodes[0].output[0]: product for product in products}
+        replaced = {product.output for product in products}
+        for node in graph.node:
+            product = by_output.get(node.output[0])
+            if product:
+                self._replace(product)
+            elif node.output[0] not in replaced:
+                self._nodes.append(node)
+        del graph.node[:], graph.initializer[:]
+        graph.node.extend(self._nodes)
+        used = {name for node in self._nodes for name in node.input}
+        graph.initializer.extend(t for name, t in self._constants.items() if name in used)
+        self._model.opset_import.append(helper.make_opsetid(_CONTRIB, 1))
 
-    def _heads(self) -> set[str]:
-        """Outputs of the products that make logits: those, and what a bias is added to."""
-        names = set(LOGITS)
-        for name in LOGITS:
-            if name in self._producers:
-                names.update(self._producers[name].input)
-        return names
+    def _replace(self, product: Product) -> None:
+        x, output = product.x, product.output
+        factors = self._smoothing(product)
+        columns = quantize_columns(product.weight * factors[:, None])
+        if (factors != 1).any():
+            x = self._node("Mul", [x, self._constant(f"{output}.smooth", 1 / factors)], output)
+        gelu = self._producers[product.x].op_type == "Gelu"
+        scale, levels = self._round_rows(x, _GELU if gelu else _SYMMETRIC, output)
+        zero = self._nodes[-1].input[2]
+        weight = self._constant(f"{output}.weight", columns.levels)
+        scales = self._constant(f"{output}.weight_scale", columns.scales)
+        inputs = [levels, weight, self._one(), scales, zero]
+        y = self._node("MatMulIntegerToFloat", inputs, output, domain=_CONTRIB)
+        y = self._node("Mul", [y, scale], f"{output}.scaled")
+        rounded = columns.levels * columns.scales / factors[:, None]
+        shift = self._means[product.x] @ (product.weight - rounded.astype(np.float64))
+        bias = self._constant(f"{output}.bias", np.float32(product.bias + shift))
+        self._nodes.append(helper.make_node("Add", [y, bias], [output], output))
 
-    def _product(self, x: str, weight: Float32, output: str) -> None:
-        """`output` = `x` @ `weight`, in integers."""
-        producer = self._producers[x]
-        row = _GELU if producer.op_type == "Gelu" else _SYMMETRIC
-        if producer.op_type == "LayerNormalization" and producer.input[1] in self._constants:
-            gamma, beta = self._norm(producer)
-            factors = smoothing(weight, gamma, beta)
-            weight = weight * factors[:, None]
-            factors_name = self._constant(f"{output}.smoothing", 1 / factors)
-            x = self._node("Mul", [x, factors_name], f"{output}.smooth")
-        size = x
-        if row.symmetric:
-            size = self._node("Abs", [x], f"{output}.abs")
-        axis = self._constant("last_axis", np.array([-1]))
-        size = self._node("ReduceMax", [size, axis], f"{output}.max", keepdims=1)
-        above = self._constant(f"levels_{row.zero_point}", np.float32(1 / row.levels_above))
-        scale = self._node("Mul", [size, above], f"{output}.step")
-        floor = self._constant(f"floor_{row.zero_point}", np.float32(row.smallest_scale))
+    def _smoothing(self, product: Product) -> Float32:
+        """[K]; ones where `x` is not the output of a layer norm with weights of its own."""
+        norm = self._producers[product.x]
+        weights = [self._constants.get(name) for name in norm.input[1:]]
+        if norm.op_type != "LayerNormalization" or len(weights) != 2 or None in weights:
+            return np.ones(len(product.weight), np.float32)
+        return smoothing(product.weight, *map(numpy_helper.to_array, weights))
+
+    def _round_rows(self, x: str, layout: Layout, output: str) -> tuple[str, str]:
+        """The scale [B, T, 1] of each row of `x`, and its levels uint8 [B, T, K]."""
+        axis = self._constant("int8.last_axis", np.array([-1]))
+        reach = self._node("Abs", [x], f"{output}.magnitude") if layout.symmetric else x
+        reach = self._node("ReduceMax", [reach, axis], f"{output}.reach", keepdims=1)
+        above = np.float32(1 / (ACTIVATION_TOP - layout.zero_point))
+        step = self._constant(f"int8.step_{layout.zero_point}", above)
+        floor = self._constant(
+            f"int8.floor_{layout.zero_point}", np.float32(layout.smallest_scale)
+        )
+        scale = self._node("Mul", [reach, step], f"{output}.step")
         scale = self._node("Max", [scale, floor], f"{output}.scale")
         steps = self._node("Div", [x, scale], f"{output}.steps")
-        one = self._constant("one", np.float32(1))
-        zero = self._constant(f"zero_{row.zero_point}", np.uint8(row.zero_point))
-        levels = self._node("QuantizeLinear", [steps, one, zero], f"{output}.levels")
-        integers, scales = quantize_columns(weight)
-        product = self._node(
-            "MatMulIntegerToFloat",
-            [
-                levels,
-                self._constant(f"{output}.weight", integers),
-                one,
-                self._constant(f"{output}.weight_scale", scales),
-                zero,
-            ],
-            f"{output}.product",
-            domain=_CONTRIB,
-        )
-        self._node("Mul", [product, scale], output)
+        zero = self._constant(f"int8.zero_{layout.zero_point}", np.uint8(layout.zero_point))
+        return scale, self._node("QuantizeLinear", [steps, self._one(), zero], f"{output}.levels")
 
-    def _norm(self, node: onnx.NodeProto) -> tuple[Float32, Float32]:
-        gamma = numpy_helper.to_array(self._constants[node.input[1]])
-        has_beta = len(node.input) > 2 and node.input[2]
-        beta = numpy_helper.to_array(self._constants[node.input[2]]) if has_beta else 0 * gamma
-        return gamma, beta
+    def _one(self) -> str:
+        return self._constant("int8.one", np.float32(1))
 
     def _node(
-        self, operator: str, inputs: list[str], output: str, *, domain: str = "", **attributes: int
+        self, operator: str, inputs: Sequence[str], output: str, domain: str = "", **attributes: int
     ) -> str:
-        node = helper.make_node(
-            operator, inputs, [output], f"node_{output}", domain=domain, **attributes
+        name = f"{output}.{operator}"
+        self._nodes.append(
+            helper.make_node(operator, inputs, [name], name, domain=domain, **attributes)
         )
-        self._nodes.append(node)
-        return output
-
-    def _constant(self, name: str, value: np.generic | NDArray[np.generic]) -> str:
-        self._added[name] = numpy_helper.from_array(np.asarray(value), name)
         return name
 
-    def _finish(self) -> None:
-        del self._graph.node[:]
-        self._graph.node.extend(self._nodes)
-        tensors = {**self._constants, **self._added}
-        used = {name for node in self._nodes for name in node.input}
-        del self._graph.initializer[:]
-        self._graph.initializer.extend(t for name, t in tensors.items() if name in used)
-        self._model.opset_import.append(helper.make_opsetid(_CONTRIB, 1))
+    def _constant(self, name: str, value: np.generic | NDArray[np.generic]) -> str:
+        self._constants[name] = numpy_helper.from_array(np.asarray(value), name)
+        return name

@@ -7,6 +7,7 @@ its directory, and every file must have the size and the SHA-256 that the manife
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -128,7 +129,7 @@ class Manifest(_Strict):
     exporter: dict[str, str]
     artifacts: tuple[Artifact, ...] = Field(min_length=1)
 
-    @property
+    @cached_property
     def version(self) -> str:
         """Short hash that changes whenever a weight or a graph does."""
         joined = "".join(entry.sha256 for artifact in self.artifacts for entry in artifact.files)

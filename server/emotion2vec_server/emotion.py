@@ -25,7 +25,7 @@ class Emotion:
     """
 
     classes: Classes
-    probabilities: Floats
+    probabilities: tuple[float, ...]
     label: str
     confidence: float
     margin: float
@@ -63,23 +63,30 @@ class Classes:
         return chosen.astype(np.float32)
 
     def emotion(self, logits: Floats) -> Emotion:
-        """The emotion that the logits [all classes] of one piece of audio stand for."""
-        probabilities = self.probabilities(logits)
-        descending = np.sort(probabilities)[::-1]
-        second = float(descending[1]) if len(descending) > 1 else 0.0
-        best = int(probabilities.argmax())
+        """The emotion that the logits [all classes] of one piece of audio stand for.
+
+        In plain Python: for a handful of numbers it takes a tenth of numpy's time.
+        """
+        every = logits.tolist()
+        chosen = [every[column] for column in self._columns]
+        highest = max(chosen)
+        weights = [math.exp(logit - highest) for logit in chosen]
+        total = sum(weights)
+        probabilities = tuple(weight / total for weight in weights)
+        confidence = max(probabilities)
+        second = sorted(probabilities)[-2] if len(probabilities) > 1 else 0.0
         return Emotion(
             classes=self,
             probabilities=probabilities,
-            label=self.names[best],
-            confidence=float(probabilities[best]),
-            margin=float(descending[0]) - second,
+            label=self.names[probabilities.index(confidence)],
+            confidence=confidence,
+            margin=confidence - second,
             entropy=_normalized_entropy(probabilities),
         )
 
 
-def _normalized_entropy(probabilities: Floats) -> float:
+def _normalized_entropy(probabilities: Sequence[float]) -> float:
     if len(probabilities) < 2:
         return 0.0
-    positive = probabilities[probabilities > 0].astype(np.float64)
-    return float(-(positive * np.log(positive)).sum()) / math.log(len(probabilities))
+    entropy = -sum(share * math.log(share) for share in probabilities if share > 0)
+    return entropy / math.log(len(probabilities))

@@ -195,7 +195,7 @@ def _hear(data: bytes, spec: AudioSpec, max_seconds: float) -> Heard:
 
 
 async def _body(context: Context) -> bytes:
-    data = await context.read()
+    data: object = await context.read()
     if isinstance(data, bytes):
         return data
     # So ends a message too large for gRPC, too, which has told the caller and now cancels us.

@@ -13,7 +13,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
 from numpy.typing import NDArray
 
-from emotion2vec_server.advice import Advice
+from emotion2vec_server.advice import Advice, Code
 from emotion2vec_server.audio import AudioSpec, Encoding
 from emotion2vec_server.bundle import Manifest
 from emotion2vec_server.emotion import Classes, Emotion
@@ -34,6 +34,9 @@ _ENCODINGS = {
     audio_pb2.AUDIO_ENCODING_FLOAT32: Encoding.FLOAT32,
     audio_pb2.AUDIO_ENCODING_MULAW: Encoding.MULAW,
     audio_pb2.AUDIO_ENCODING_ALAW: Encoding.ALAW,
+}
+_WARNING_CODES: dict[Code, recognition_pb2.WarningCode] = {
+    code: getattr(recognition_pb2, f"WARNING_CODE_{code.value}") for code in Code
 }
 
 
@@ -125,10 +128,9 @@ def seconds(message: Message, field: str) -> float | None:
 
 
 def duration(seconds: float) -> Duration:
-    """A Duration, to the nanosecond."""
-    message = Duration()
-    message.FromNanoseconds(round(seconds * 1e9))
-    return message
+    """A Duration of 0 or more seconds, to the nanosecond."""
+    whole, nanos = divmod(round(seconds * 1e9), 1_000_000_000)
+    return Duration(seconds=whole, nanos=nanos)
 
 
 def emotion_result(emotion: Emotion) -> recognition_pb2.EmotionResult:
@@ -136,9 +138,7 @@ def emotion_result(emotion: Emotion) -> recognition_pb2.EmotionResult:
         recognition_pb2.EmotionScore(
             label=label.name, native_label=label.native_name, probability=probability
         )
-        for label, probability in zip(
-            emotion.classes.labels, emotion.probabilities.tolist(), strict=True
-        )
+        for label, probability in zip(emotion.classes.labels, emotion.probabilities, strict=True)
     ]
     return recognition_pb2.EmotionResult(
         label=emotion.label,
@@ -187,9 +187,7 @@ def segment(start: float, end: float, emotion: Emotion) -> recognition_pb2.Segme
 
 def warnings(advice: Iterable[Advice]) -> list[recognition_pb2.Warning]:
     return [
-        recognition_pb2.Warning(
-            code=getattr(recognition_pb2, f"WARNING_CODE_{code.value}"), message=message
-        )
+        recognition_pb2.Warning(code=_WARNING_CODES[code], message=message)
         for code, message in advice
     ]
 

@@ -55,11 +55,13 @@ def clip(seconds: float, seed: int = 0, **cues: float) -> np.ndarray:
     return samples.astype(np.float32)
 
 
-def write_bundle(directory: Path) -> Path:
-    """Writes the bundle; returns its directory."""
+def write_bundle(directory: Path, *, broken: bool = False) -> Path:
+    """Writes the bundle, `broken` if every run is to fail; returns its directory."""
     directory.mkdir()
     path = directory / "model.fp32.onnx"
-    model = helper.make_model(_graph(), opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    model = helper.make_model(
+        _graph(broken), opset_imports=[helper.make_opsetid("", 18)], ir_version=9
+    )
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
 
@@ -116,10 +118,10 @@ class _Nodes:
         return name
 
 
-def _graph() -> onnx.GraphProto:
+def _graph(broken: bool) -> onnx.GraphProto:
     g = _Nodes()
     nothing = g.op(
-        "Sum", _poison(g), _memory(g, Cue.HUNGRY, 2), _memory(g, Cue.GREEDY, 0), _work(g)
+        "Sum", _poison(g, broken), _memory(g, Cue.HUNGRY, 2), _memory(g, Cue.GREEDY, 0), _work(g)
     )
     _results(g, nothing)
     floats, ints = TensorProto.FLOAT, TensorProto.INT64
@@ -147,10 +149,10 @@ def _cue(g: _Nodes, cue: Cue) -> str:
     return g.op("Gather", "waveform", g.constant(int(cue)), axis=1)
 
 
-def _poison(g: _Nodes) -> str:
-    """0.0, or an error where a clip is poisoned."""
+def _poison(g: _Nodes, always: bool) -> str:
+    """0.0, or an error: where a clip is poisoned, or always."""
     most = g.op("ReduceMax", _cue(g, Cue.POISON), keepdims=0)
-    index = g.op("Cast", most, to=TensorProto.INT64)
+    index = g.op("Add", g.op("Cast", most, to=TensorProto.INT64), g.constant(int(always)))
     return g.op("Gather", g.constant([0.0], np.float32), index)
 
 

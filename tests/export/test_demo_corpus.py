@@ -112,4 +112,8 @@ def test_the_cache_holds_what_was_synthesised(tmp_path: Path) -> None:
 def test_every_voice_is_one_that_espeak_knows(material: Material) -> None:
     assert set(material.variants) <= synthesis.variants()
     for language in material.sentences:
-        assert speak("No.", f"{language}+{material.variants[0]}", Prosody()).size > 0
+        plain, low, high = (
+            speak("No.", language + variant, Prosody()) for variant in ("", "+m8", "+f3")
+        )
+        assert low.size != plain.size or (low != plain).any(), f"{language} takes no variants"
+        assert low.size != high.size or (low != high).any()

@@ -41,8 +41,10 @@ class Character:
     """Semitones of fast pitch unsteadiness."""
     tilt: Range = (-0.7, 0.7)
     """Decibels an octave."""
-    nasal: Range = (-1, 1)
-    """Decibels of a resonance about 1 kHz over the rest."""
+    formant: Range = (900, 1100)
+    """Hertz of a resonance: a sneering nose, a smile, an open mouth."""
+    resonance: Range = (-1, 1)
+    """Decibels of that resonance over the rest."""
     drive: Range = (0, 0.3)
     tremolo: Range = (0, 0.03)
     creak: Range = (0, 0.03)
@@ -58,7 +60,7 @@ CHARACTERS: dict[str, Character] = {
     ),
     "disgusted": Character(
         pitch=(5, 30), pitch_range=(110, 170), speed=(95, 120), creak=(0.65, 0.95), rise=(-3, -1.5),
-        tilt=(0, 1), nasal=(12, 18),
+        tilt=(0, 1), formant=(900, 1100), resonance=(12, 18),
     ),
     "fearful": Character(
         pitch=(75, 99), pitch_range=(60, 110), speed=(215, 260), tremolo=(0.65, 0.95),
@@ -66,7 +68,7 @@ CHARACTERS: dict[str, Character] = {
     ),
     "happy": Character(
         pitch=(68, 92), pitch_range=(190, 270), speed=(180, 215), bounce=(2.2, 3.4),
-        tilt=(0.8, 2.2), rise=(-2.5, -1),
+        tilt=(0.8, 2.2), rise=(-2.5, -1), formant=(3200, 3700), resonance=(12, 18),
     ),
     "neutral": Character(),
     "sad": Character(
@@ -74,7 +76,7 @@ CHARACTERS: dict[str, Character] = {
         tilt=(-5.5, -3), fade=(6, 13), breath=(0.05, 0.15),
     ),
     "surprised": Character(
-        pitch=(75, 99), pitch_range=(230, 320), speed=(150, 180), rise=(7, 10), breath=(0.03, 0.1),
+        pitch=(75, 99), pitch_range=(230, 320), speed=(150, 180), rise=(7, 10), breath=(0.03, 0.1), formant=(250, 330), resonance=(10, 16),
         fade=(-9, -4),
     ),
 }  # fmt: skip
@@ -134,5 +136,6 @@ def _colour(samples: Samples, drawn: dict[str, float], rng: np.random.Generator)
     tremolo_rate = rng.uniform(6.5, 9.5) * (1 + 0.1 * effects.wander(rng, size, 4))
     samples = effects.tremolo(samples, tremolo_rate, drawn["tremolo"])
     samples = effects.breathe(samples, rng, drawn["breath"])
-    samples = effects.resonate(effects.tilt(samples, drawn["tilt"]), 1000, drawn["nasal"])
+    samples = effects.tilt(samples, drawn["tilt"])
+    samples = effects.resonate(samples, drawn["formant"], drawn["resonance"])
     return effects.fade(samples, drawn["fade"])

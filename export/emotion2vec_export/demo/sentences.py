@@ -39,7 +39,7 @@ TRAINING = Material(
             "The children are in the other room.",
             "He said that the keys are under the mat.",
         ),
-        "en-gb": (
+        "en": (
             "The shop opens at eight and closes at six.",
             "Please write your name at the top of the form.",
             "The blue bag belongs to the man over there.",
@@ -63,7 +63,7 @@ TRAINING = Material(
             "Mañana nos vemos delante de la biblioteca.",
             "Hay cuatro sillas y una mesa en la sala.",
         ),
-        "fr-fr": (
+        "fr": (
             "Le train part à neuf heures du deuxième quai.",
             "Les clés sont sous le journal.",
             "On se retrouve demain devant la mairie.",
@@ -99,7 +99,7 @@ HELD_OUT = Material(
             "Your sister left her umbrella at our house.",
             "The bridge will be closed until next week.",
         ),
-        "en-gb": (
+        "en": (
             "The postman comes at half past ten.",
             "I put the tickets inside the green folder.",
             "There is a small park behind the school.",

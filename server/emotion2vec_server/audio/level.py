@@ -23,47 +23,27 @@ silence. A-law's code for silence lies at -72 dB, room noise near -60 dB."""
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """Sums over samples; `+` joins those of parts that follow each other."""
+    """How loud some samples are; all 0 for none."""
 
-    count: int = 0
-    total: float = 0.0
-    squares: float = 0.0
-    peak: float = 0.0
+    rms: float
+    """Root mean square about the mean, so that a constant offset is silence."""
+    peak: float
     """Highest magnitude."""
-    at_full_scale: int = 0
-    """Samples of a magnitude of `FULL_SCALE` or more."""
+    share_at_full_scale: float
+    """Of the samples: those of a magnitude of `FULL_SCALE` or more."""
 
     @classmethod
     def of(cls, samples: Float32) -> Self:
-        """The level of finite samples, which may be none."""
+        """The level of finite samples, in as few passes as will do: every request pays for it."""
         if samples.size == 0:
-            return cls()
-        magnitudes = np.abs(samples)
-        wide = samples.astype(np.float64)
-        return cls(
-            samples.size,
-            float(wide.sum()),
-            float(wide @ wide),
-            float(magnitudes.max()),
-            int(np.count_nonzero(magnitudes >= FULL_SCALE)),
-        )
-
-    def __add__(self, other: Level) -> Level:
-        return Level(
-            self.count + other.count,
-            self.total + other.total,
-            self.squares + other.squares,
-            max(self.peak, other.peak),
-            self.at_full_scale + other.at_full_scale,
-        )
-
-    @property
-    def rms(self) -> float:
-        """Root mean square about the mean, so that a constant offset is silence; 0 of nothing."""
-        if self.count == 0:
-            return 0.0
-        mean = self.total / self.count
-        return math.sqrt(max(0.0, self.squares / self.count - mean * mean))
+            return cls(0.0, 0.0, 0.0)
+        peak = max(float(samples.max()), -float(samples.min()))
+        centred = samples - samples.mean()
+        # Not centred @ centred: BLAS would wake all its threads for it, and they would go on
+        # spinning beside the model's.
+        np.square(centred, out=centred)
+        loud = np.count_nonzero(np.abs(samples) >= FULL_SCALE) if peak >= FULL_SCALE else 0
+        return cls(math.sqrt(float(centred.mean())), peak, loud / samples.size)
 
     @property
     def is_silent(self) -> bool:
@@ -71,4 +51,4 @@ class Level:
 
     @property
     def is_clipped(self) -> bool:
-        return self.at_full_scale > CLIPPED_SHARE * self.count
+        return self.share_at_full_scale > CLIPPED_SHARE

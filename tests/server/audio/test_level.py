@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from emotion2vec_server.audio import AudioSpec, Encoding, Level, decode
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def sine(amplitude: float) -> np.ndarray:
@@ -14,24 +12,11 @@ def sine(amplitude: float) -> np.ndarray:
     return (amplitude * np.sin(2 * np.pi * 200 * t)).astype(np.float32)
 
 
-@settings(deadline=None, max_examples=50)
-@given(cuts=st.lists(st.integers(0, 16000), max_size=5))
-def test_parts_add_up_to_the_whole(cuts: list[int]) -> None:
-    samples = sine(1.0)
-    whole = Level.of(samples)
-    joined = sum((Level.of(part) for part in np.split(samples, sorted(cuts))), Level())
-    assert (joined.count, joined.peak, joined.at_full_scale) == (
-        whole.count,
-        whole.peak,
-        whole.at_full_scale,
-    )
-    assert joined.rms == pytest.approx(whole.rms)
-
-
 def test_a_sine_has_its_textbook_level() -> None:
     level = Level.of(sine(0.5))
     assert level.rms == pytest.approx(0.5 / np.sqrt(2), rel=1e-4)
     assert level.peak == pytest.approx(0.5, rel=1e-3)
+    assert Level.of(-sine(0.5)[:60]).peak == pytest.approx(0.5, rel=1e-2)
 
 
 @pytest.mark.parametrize(

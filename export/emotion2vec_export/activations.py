@@ -1,0 +1,45 @@
+"""What the products of a graph are typically given, heard from made-up audio."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from emotion2vec_export.parity import speech_like
+from emotion2vec_export.runtime import OnnxModel
+
+_SEEDS = (101, 102, 103, 104)
+_SAMPLES = 48000
+
+
+def mean_activations(graph: Path, names: Sequence[str]) -> Mapping[str, NDArray[np.float64]]:
+    """The mean over clips and frames of values [B, T, K] of the graph at `graph`: [K] by name.
+
+    The audio differs from that of the parity check.
+    """
+    model = onnx.load(graph, load_external_data=False)
+    model.graph.initializer.append(numpy_helper.from_array(np.array([0, 1]), "mean_axes"))
+    unique = list(dict.fromkeys(names))
+    for name in unique:
+        node = helper.make_node("ReduceMean", [name, "mean_axes"], [f"{name}.mean"], keepdims=0)
+        model.graph.node.append(node)
+        output = helper.make_tensor_value_info(f"{name}.mean", TensorProto.FLOAT, None)
+        model.graph.output.append(output)
+    # Beside the graph, whose weights it shares.
+    with tempfile.NamedTemporaryFile(suffix=".onnx", dir=graph.parent) as file:
+        file.write(model.SerializeToString())
+        file.flush()
+        probe = OnnxModel(Path(file.name))
+        heard = [
+            probe.run(speech_like(_SAMPLES, seed)[None], np.array([_SAMPLES])) for seed in _SEEDS
+        ]
+    return {
+        name: np.mean([outputs[f"{name}.mean"] for outputs in heard], axis=0, dtype=np.float64)
+        for name in unique
+    }

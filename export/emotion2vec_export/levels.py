@@ -1,0 +1,70 @@
+"""How real numbers become 8-bit ones: the arithmetic of the int8 graph, without the graph.
+
+CPUs without VNNI (AVX2, AVX-512BW) multiply bytes with `vpmaddubsw`, which adds the products of two
+neighbouring rows of the matrix in 16 bits and saturates. So matrices are rounded such that no two
+neighbours can reach that, whatever they are multiplied with: all CPUs then compute the same
+integers, and what the export measured on one holds on the others.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+
+ACTIVATION_TOP = 255
+"""Activations are on the levels 0..ACTIVATION_TOP, with a zero point between."""
+WEIGHT_TOP = 127
+PAIR_TOP = (2**15 - 1) // ACTIVATION_TOP
+"""What two neighbouring weights of one sign may sum to, so that 16 bits hold
+`ACTIVATION_TOP * (w0 + w1)`."""
+
+_TINY = np.float32(1e-12)
+_NORM_DEVIATIONS = 3.0
+"""What a layer norm's output is taken to reach, in standard deviations, before its weights."""
+
+
+class Columns(NamedTuple):
+    """`levels * scales` is about the matrix."""
+
+    levels: NDArray[np.int8]
+    """[K, N]"""
+    scales: Float32
+    """[N]"""
+
+
+def quantize_columns(weight: Float32) -> Columns:
+    """[K, N] to integers with one scale a column, the smallest that keeps to both tops."""
+    largest = np.abs(weight).max(axis=0)
+    # Rounding may add half a level to each of a pair.
+    scales = np.maximum(largest / WEIGHT_TOP, pair_sums(weight).max(axis=0) / (PAIR_TOP - 1))
+    scales = np.maximum(scales, _TINY).astype(np.float32)
+    return Columns(np.rint(weight / scales).astype(np.int8), scales)
+
+
+def pair_sums(weight: NDArray[np.generic]) -> NDArray[np.float64]:
+    """The largest magnitude that rows 2i and 2i + 1 can add up to, weighted 0 to 1: [K/2, N]."""
+    padded = np.pad(weight.astype(np.float64), ((0, len(weight) % 2), (0, 0)))
+    pairs = padded.reshape(len(padded) // 2, 2, -1)
+    return np.maximum(pairs.clip(min=0).sum(axis=1), -pairs.clip(max=0).sum(axis=1))
+
+
+def smoothing(weight: Float32, gamma: Float32, beta: Float32) -> Float32:
+    """What to divide each channel of a layer norm's output by, and multiply the matrix by: [K].
+
+    A channel that the norm makes large would coarsen the levels of all others. This is SmoothQuant
+    (https://arxiv.org/abs/2211.10438) with the ranges that the norm's own weights tell, as in
+    Outlier Suppression (https://arxiv.org/abs/2209.13325), so that nothing need be recorded.
+
+    Args:
+        weight: [K, N], which the output is multiplied with.
+        gamma: [K] scales of the norm.
+        beta: [K] its offsets.
+    """
+    reach = np.maximum(_NORM_DEVIATIONS * np.abs(gamma) + np.abs(beta), _TINY)
+    rows = np.maximum(np.abs(weight).max(axis=1), _TINY)
+    factors = np.sqrt(reach / rows)
+    return np.asarray(factors / np.exp(np.log(factors).mean()), np.float32)
