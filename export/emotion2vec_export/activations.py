@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -31,15 +30,17 @@ def mean_activations(graph: Path, names: Sequence[str]) -> Mapping[str, NDArray[
         model.graph.node.append(node)
         output = helper.make_tensor_value_info(f"{name}.mean", TensorProto.FLOAT, None)
         model.graph.output.append(output)
-    # Beside the graph, whose weights it shares.
-    with tempfile.NamedTemporaryFile(suffix=".onnx", dir=graph.parent) as file:
-        file.write(model.SerializeToString())
-        file.flush()
-        probe = OnnxModel(Path(file.name))
-        heard = [
-            probe.run(speech_like(_SAMPLES, seed)[None], np.array([_SAMPLES])) for seed in _SEEDS
-        ]
+    probe = graph.with_suffix(".probe.onnx")  # Beside the graph, whose weights it shares.
+    try:
+        onnx.save(model, probe)
+        runtime = OnnxModel(probe)
+    finally:
+        probe.unlink(missing_ok=True)
+    clips = [speech_like(_SAMPLES, seed)[None] for seed in _SEEDS]
+    heard = [runtime.run(clip, np.array([_SAMPLES])) for clip in clips]
     return {
-        name: np.mean([outputs[f"{name}.mean"] for outputs in heard], axis=0, dtype=np.float64)
+        name: np.mean(
+            [np.asarray(outputs[f"{name}.mean"], np.float64) for outputs in heard], axis=0
+        )
         for name in unique
     }

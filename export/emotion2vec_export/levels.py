@@ -49,7 +49,8 @@ def pair_sums(weight: NDArray[np.generic]) -> NDArray[np.float64]:
     """The largest magnitude that rows 2i and 2i + 1 can add up to, weighted 0 to 1: [K/2, N]."""
     padded = np.pad(weight.astype(np.float64), ((0, len(weight) % 2), (0, 0)))
     pairs = padded.reshape(len(padded) // 2, 2, -1)
-    return np.maximum(pairs.clip(min=0).sum(axis=1), -pairs.clip(max=0).sum(axis=1))
+    above, below = pairs.clip(min=0).sum(axis=1), pairs.clip(max=0).sum(axis=1)
+    return np.asarray(np.maximum(above, -below))
 
 
 def smoothing(weight: Float32, gamma: Float32, beta: Float32) -> Float32:

@@ -11,12 +11,9 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from emotion2vec_export.errors import UnfaithfulError
+from emotion2vec_export.precision import Recipe
 from emotion2vec_export.reference import FunAsr, Result
 from emotion2vec_export.runtime import OnnxModel
-
-EMBEDDING_BOUND = 1e-3
-"""Largest difference of a value of a frame embedding. They come out of a layer norm, so they are
-about 1 in size. It binds every model, and is all that binds one without a classifier."""
 
 _RATE = 16000
 _BATCH_SECONDS = (1.0, 3.0, 5.0, 10.0)
@@ -65,18 +62,19 @@ class ParityCheck:
         self._name = f"funasr {reference.version}"
         self._expected = {id(clip): reference.recognize(clip.samples) for clip in self._single}
 
-    def measure(self, model: OnnxModel, bound: float) -> Parity:
+    def measure(self, model: OnnxModel, recipe: Recipe) -> Parity:
         """Runs every clip, alone and in a mixed batch.
 
-        Args:
-            bound: largest difference of a probability that is allowed; `Parity.bound` is
-                EMBEDDING_BOUND instead where the model has no classifier.
+        `Parity.bound` is the recipe's for probabilities; where the model has no classifier, the
+        one for embeddings.
         """
         rows = [row for clip in self._single for row in self._rows(model, [clip], "alone")]
         rows += self._rows(model, self._batch, "batched")
         classified = rows[0].probability_difference is not None
         return Parity(
-            reference=self._name, bound=bound if classified else EMBEDDING_BOUND, rows=tuple(rows)
+            reference=self._name,
+            bound=recipe.bound if classified else recipe.embedding_bound,
+            rows=tuple(rows),
         )
 
     def _rows(self, model: OnnxModel, clips: Sequence[Clip], how: str) -> list[ParityRow]:
@@ -133,18 +131,18 @@ def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(exponents / exponents.sum())
 
 
-def require_faithful(parity: Parity) -> None:
-    """Raises UnfaithfulError where a row is beyond the bounds."""
+def require_faithful(parity: Parity, recipe: Recipe) -> None:
+    """Raises UnfaithfulError where a row is beyond the bounds of the recipe."""
     for row in parity.rows:
-        if (row.probability_difference or 0.0) > parity.bound:
+        if (row.probability_difference or 0.0) > recipe.bound:
             raise UnfaithfulError(
                 f"{row.case}: a probability differs by {row.probability_difference:.1e} from "
-                f"FunASR's, more than {parity.bound:g}; no bundle was written"
+                f"FunASR's, more than {recipe.bound:g}; no bundle was written"
             )
-        if row.frame_embedding_difference > EMBEDDING_BOUND:
+        if row.frame_embedding_difference > recipe.embedding_bound:
             raise UnfaithfulError(
                 f"{row.case}: a frame embedding differs by {row.frame_embedding_difference:.1e} "
-                f"from FunASR's, more than {EMBEDDING_BOUND:g}; no bundle was written"
+                f"from FunASR's, more than {recipe.embedding_bound:g}; no bundle was written"
             )
 
 

@@ -65,13 +65,16 @@ def export_bundle(
         check = ParityCheck(FunAsr(checkpoint.directory, checkpoint.classes), audio.frame_field)
         artifacts = []
         for precision in precisions:
-            progress.step(f"comparing {precision} with FunASR")
+            progress.step(f"making {precision}, and comparing it with FunASR")
             recipe = RECIPES[precision]
             path = recipe.convert(graph, directory)
-            parity = check.measure(OnnxModel(path), recipe.bound)
+            parity = check.measure(OnnxModel(path), recipe)
             progress.measured(precision, parity)
-            require_faithful(parity)
+            require_faithful(parity, recipe)
             artifacts.append(_artifact(path, precision, parity))
+        if "fp32" not in precisions:
+            for file in (*external_data(graph), graph):
+                file.unlink()
         manifest = Manifest(
             name=name,
             source=source,

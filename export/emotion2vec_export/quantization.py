@@ -17,12 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import helper
+from onnx.numpy_helper import from_array, to_array
 
 from emotion2vec_export.activations import mean_activations
 from emotion2vec_export.errors import ExportError
@@ -89,11 +90,10 @@ def find_products(graph: onnx.GraphProto) -> list[Product]:
         if node.op_type != "MatMul" or [add.op_type for add in adds] != ["Add"]:
             return None
         (bias,) = (name for name in adds[0].input if name != node.output[0])
-        values = [constants.get(name) for name in (node.input[1], bias)]
-        if None in values or adds[0].output[0] in LOGITS:
+        values = [to_array(constants[name]) for name in (node.input[1], bias) if name in constants]
+        if len(values) != 2 or adds[0].output[0] in LOGITS:
             return None
-        weight, offset = map(numpy_helper.to_array, values)
-        return Product(node.input[0], weight, offset, adds[0].output[0], (node, adds[0]))
+        return Product(node.input[0], *values, adds[0].output[0], (node, adds[0]))
 
     return [found for node in graph.node if (found := product(node))]
 
@@ -146,10 +146,12 @@ class _Rewriter:
     def _smoothing(self, product: Product) -> Float32:
         """[K]; ones where `x` is not the output of a layer norm with weights of its own."""
         norm = self._producers[product.x]
-        weights = [self._constants.get(name) for name in norm.input[1:]]
-        if norm.op_type != "LayerNormalization" or len(weights) != 2 or None in weights:
+        weights = [
+            to_array(self._constants[name]) for name in norm.input[1:] if name in self._constants
+        ]
+        if norm.op_type != "LayerNormalization" or len(weights) != 2:
             return np.ones(len(product.weight), np.float32)
-        return smoothing(product.weight, *map(numpy_helper.to_array, weights))
+        return smoothing(product.weight, *weights)
 
     def _round_rows(self, x: str, layout: Layout, output: str) -> tuple[str, str]:
         """The scale [B, T, 1] of each row of `x`, and its levels uint8 [B, T, K]."""
@@ -158,9 +160,7 @@ class _Rewriter:
         reach = self._node("ReduceMax", [reach, axis], f"{output}.reach", keepdims=1)
         above = np.float32(1 / (ACTIVATION_TOP - layout.zero_point))
         step = self._constant(f"int8.step_{layout.zero_point}", above)
-        floor = self._constant(
-            f"int8.floor_{layout.zero_point}", np.float32(layout.smallest_scale)
-        )
+        floor = self._constant(f"int8.floor_{layout.zero_point}", np.float32(layout.smallest_scale))
         scale = self._node("Mul", [reach, step], f"{output}.step")
         scale = self._node("Max", [scale, floor], f"{output}.scale")
         steps = self._node("Div", [x, scale], f"{output}.steps")
@@ -171,7 +171,7 @@ class _Rewriter:
         return self._constant("int8.one", np.float32(1))
 
     def _node(
-        self, operator: str, inputs: Sequence[str], output: str, domain: str = "", **attributes: int
+        self, operator: str, inputs: Sequence[str], output: str, domain: str = "", **attributes: Any
     ) -> str:
         name = f"{output}.{operator}"
         self._nodes.append(
@@ -180,5 +180,5 @@ class _Rewriter:
         return name
 
     def _constant(self, name: str, value: np.generic | NDArray[np.generic]) -> str:
-        self._constants[name] = numpy_helper.from_array(np.asarray(value), name)
+        self._constants[name] = from_array(np.asarray(value), name)
         return name

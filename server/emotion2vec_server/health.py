@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import suppress
 
 import numpy as np
 from grpc_health.v1 import health, health_pb2
 
+from emotion2vec_server.backends.base import Float32
 from emotion2vec_server.catalog import Catalog
 from emotion2vec_server.errors import RequestError
+from emotion2vec_server.recognizer import Recognizer
 
 SERVICE_NAME = health.SERVICE_NAME
 _PROBE_SECONDS = 5.0
@@ -30,7 +31,7 @@ class Health:
         self._catalog = catalog
         self._services = ("", *services)
         self._probes: dict[str, asyncio.Task[None]] = {}
-        self._changes: set[asyncio.Task[None]] = set()
+        self._failing: set[str] = set()
 
     async def wait(self) -> None:
         """The server listens, but can't serve yet."""
@@ -49,24 +50,35 @@ class Health:
         """A model fails on everything, and why; or it works again (None). On the event loop."""
         if reason is None:
             _log.info("model works again", extra={"model": name})
-            if probe := self._probes.pop(name, None):
-                probe.cancel()
         else:
             _log.error("model fails on everything", extra={"model": name, "reason": reason})
-            self._probes[name] = asyncio.create_task(self._probe(name))
-        change = asyncio.create_task(self.wait() if self._probes else self.serve())
-        self._changes.add(change)
-        change.add_done_callback(self._changes.discard)
+            if name not in self._probes:
+                self._probes[name] = asyncio.create_task(self._probe(name))
 
     async def _probe(self, name: str) -> None:
+        """Takes the server out while the model fails on a second of silence.
+
+        Only then is it the model: what callers sent may have been to blame.
+        """
         model = self._catalog.get(name)
         second = np.zeros(model.manifest.sample_rate, np.float32)
-        while True:
+        while not await _works(model, second):
+            self._failing.add(name)
+            await self.wait()
             await asyncio.sleep(_PROBE_SECONDS)
-            # A success is reported by the batcher, as any other.
-            with suppress(RequestError):
-                await model.infer(second)
+        self._failing.discard(name)
+        del self._probes[name]
+        if not self._failing:
+            await self.serve()
 
     async def _set(self, status: int) -> None:
         for name in self._services:
             await self.servicer.set(name, status)
+
+
+async def _works(model: Recognizer, samples: Float32) -> bool:
+    try:
+        await model.infer(samples, urgent=True)
+    except RequestError:
+        return False
+    return True

@@ -25,7 +25,6 @@ from tests.e2e.raw_call import RawCall
 
 Code = grpc.StatusCode
 SERVING = health_pb2.HealthCheckResponse.SERVING
-NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 HOLD = 0.5
 """A SLOW cue: for a second or more, and longer the busier the machine."""
 PATIENCE = 60.0
@@ -196,23 +195,19 @@ def test_one_failure_is_no_failing_model(server: RunningServer) -> None:
     assert metric(server, "model_failing") == 0
 
 
-def test_a_model_that_always_fails_takes_the_server_out_until_it_works(
+def test_poison_alone_can_not_take_the_server_out(
     launch: Callable[..., RunningServer],
 ) -> None:
     server = launch()
     with Callers(server) as callers:
         stub = health_pb2_grpc.HealthStub(callers.connect())
-        health = stub.Watch(health_pb2.HealthCheckRequest(), timeout=PATIENCE)
-        assert next(health).status == SERVING
-        for _ in range(3):
+        for _ in range(5):
             assert callers.call(clip(1, poison=1)).exception().code() is Code.INTERNAL
-        assert next(health).status == NOT_SERVING
         assert server.log.find("model fails on everything.*faulty.*Gather.*out of data bounds")
-        # Nobody asks a server that is out: it finds out for itself that the model works.
-        assert next(health).status == SERVING
+        # It tries for itself, and finds that the model works.
         assert server.log.find("model works again")
+        assert stub.Check(health_pb2.HealthCheckRequest()).status == SERVING
         callers.call(clip(1)).result()
-        health.cancel()
 
 
 def test_a_model_that_fails_from_the_first_stops_the_start(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ DOORS = {
         Door("modelscope_hub", "modelscope-hub", {"hub"}),
         Door("numpy", "numpy", EVERYWHERE),
         Door("omegaconf", "omegaconf", {"checkpoint", "synthetic"}),
-        Door("onnx", "onnx", {"graph"}),
+        Door("onnx", "onnx", {"activations", "graph", "quantization"}),
         Door("onnxruntime", "onnxruntime", {"runtime"}),
         Door("pydantic", "pydantic", {"__main__", "config"}),
         Door("rich", "rich", {"__main__", "parity"}),

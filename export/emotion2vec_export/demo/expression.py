@@ -76,8 +76,8 @@ CHARACTERS: dict[str, Character] = {
         tilt=(-5.5, -3), fade=(6, 13), breath=(0.05, 0.15),
     ),
     "surprised": Character(
-        pitch=(75, 99), pitch_range=(230, 320), speed=(150, 180), rise=(7, 10), breath=(0.03, 0.1), formant=(250, 330), resonance=(10, 16),
-        fade=(-9, -4),
+        pitch=(75, 99), pitch_range=(230, 320), speed=(150, 180), rise=(7, 10),
+        breath=(0.03, 0.1), formant=(250, 330), resonance=(10, 16), fade=(-9, -4),
     ),
 }  # fmt: skip
 
