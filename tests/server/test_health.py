@@ -59,8 +59,8 @@ async def status(watched: Health) -> set[int]:
 
 async def becomes(watched: Health, expected: int) -> None:
     async with asyncio.timeout(30):
-        while await status(watched) != {expected}:
-            await asyncio.sleep(0.001)  # noqa: ASYNC110 (gRPC has no event for it)
+        while await status(watched) != {expected}:  # noqa: ASYNC110 (gRPC has no event for it)
+            await asyncio.sleep(0.001)
 
 
 async def test_a_model_that_fails_takes_the_server_out_until_it_works(model: Model) -> None:
