@@ -62,9 +62,12 @@ def write_graph(model: Emotion2vec, path: Path) -> None:
 
 def save_graph(model: onnx.ModelProto, path: Path) -> None:
     """Writes a model to `path`, and large weights to a file beside it."""
-    size = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
-    data = f"{path.name}.data" if size > _EXTERNAL_DATA_BYTES else None
-    onnx.save(model, path, save_as_external_data=data is not None, location=data)
+    if sum(len(tensor.raw_data) for tensor in model.graph.initializer) <= _EXTERNAL_DATA_BYTES:
+        onnx.save(model, path)
+        return
+    data = path.with_name(f"{path.name}.data")
+    onnx.save(model, path, save_as_external_data=True, location=data.name)
+    data.chmod(0o644)  # onnx lets nobody else read it.
 
 
 def tensor_specs(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:

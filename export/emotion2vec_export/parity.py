@@ -10,8 +10,8 @@ from emotion2vec_server.bundle import Parity, ParityRow
 from numpy.typing import NDArray
 from rich.table import Table
 
+from emotion2vec_export.bounds import Bounds
 from emotion2vec_export.errors import UnfaithfulError
-from emotion2vec_export.precision import Recipe
 from emotion2vec_export.reference import FunAsr, Result
 from emotion2vec_export.runtime import OnnxModel
 
@@ -62,18 +62,18 @@ class ParityCheck:
         self._name = f"funasr {reference.version}"
         self._expected = {id(clip): reference.recognize(clip.samples) for clip in self._single}
 
-    def measure(self, model: OnnxModel, recipe: Recipe) -> Parity:
+    def measure(self, model: OnnxModel, bounds: Bounds) -> Parity:
         """Runs every clip, alone and in a mixed batch.
 
-        `Parity.bound` is the recipe's for probabilities; where the model has no classifier, the
-        one for embeddings.
+        `Parity.bound` is the one for probabilities; where the model has no classifier, the one for
+        embeddings.
         """
         rows = [row for clip in self._single for row in self._rows(model, [clip], "alone")]
         rows += self._rows(model, self._batch, "batched")
         classified = rows[0].probability_difference is not None
         return Parity(
             reference=self._name,
-            bound=recipe.bound if classified else recipe.embedding_bound,
+            bound=bounds.probability if classified else bounds.frame_embedding,
             rows=tuple(rows),
         )
 
@@ -131,18 +131,18 @@ def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(exponents / exponents.sum())
 
 
-def require_faithful(parity: Parity, recipe: Recipe) -> None:
-    """Raises UnfaithfulError where a row is beyond the bounds of the recipe."""
+def require_faithful(parity: Parity, bounds: Bounds) -> None:
+    """Raises UnfaithfulError where a row is beyond the bounds."""
     for row in parity.rows:
-        if (row.probability_difference or 0.0) > recipe.bound:
+        if (row.probability_difference or 0.0) > bounds.probability:
             raise UnfaithfulError(
                 f"{row.case}: a probability differs by {row.probability_difference:.1e} from "
-                f"FunASR's, more than {recipe.bound:g}; no bundle was written"
+                f"FunASR's, more than {bounds.probability:g}; no bundle was written"
             )
-        if row.frame_embedding_difference > recipe.embedding_bound:
+        if row.frame_embedding_difference > bounds.frame_embedding:
             raise UnfaithfulError(
                 f"{row.case}: a frame embedding differs by {row.frame_embedding_difference:.1e} "
-                f"from FunASR's, more than {recipe.embedding_bound:g}; no bundle was written"
+                f"from FunASR's, more than {bounds.frame_embedding:g}; no bundle was written"
             )
 
 

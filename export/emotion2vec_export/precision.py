@@ -8,17 +8,15 @@ from pathlib import Path
 
 from emotion2vec_server.bundle import Precision
 
+from emotion2vec_export.bounds import Bounds
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How an artefact comes from the fp32 graph: `convert(graph, directory)` returns its path."""
 
     convert: Callable[[Path, Path], Path]
-    bound: float
-    """Largest difference of a probability from FunASR's."""
-    embedding_bound: float
-    """Largest difference of a value of a frame embedding. They come out of a layer norm, so they
-    are about 1 in size. It is all that binds a model without a classifier."""
+    bounds: Bounds
 
 
 def _keep(graph: Path, directory: Path) -> Path:  # noqa: ARG001
@@ -33,6 +31,6 @@ def _quantize(graph: Path, directory: Path) -> Path:
 
 
 RECIPES: Mapping[Precision, Recipe] = {
-    "fp32": Recipe(convert=_keep, bound=1e-4, embedding_bound=1e-3),
-    "int8": Recipe(convert=_quantize, bound=0.02, embedding_bound=1.0),
+    "fp32": Recipe(convert=_keep, bounds=Bounds(probability=1e-4, frame_embedding=1e-3)),
+    "int8": Recipe(convert=_quantize, bounds=Bounds(probability=0.02, frame_embedding=0.5)),
 }

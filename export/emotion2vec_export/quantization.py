@@ -90,10 +90,11 @@ def find_products(graph: onnx.GraphProto) -> list[Product]:
         if node.op_type != "MatMul" or [add.op_type for add in adds] != ["Add"]:
             return None
         (bias,) = (name for name in adds[0].input if name != node.output[0])
-        values = [to_array(constants[name]) for name in (node.input[1], bias) if name in constants]
-        if len(values) != 2 or adds[0].output[0] in LOGITS:
+        matrix = node.input[1]
+        if {matrix, bias} - constants.keys() or adds[0].output[0] in LOGITS:
             return None
-        return Product(node.input[0], *values, adds[0].output[0], (node, adds[0]))
+        weight, offset = to_array(constants[matrix]), to_array(constants[bias])
+        return Product(node.input[0], weight, offset, adds[0].output[0], (node, adds[0]))
 
     return [found for node in graph.node if (found := product(node))]
 

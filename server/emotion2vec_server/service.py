@@ -35,6 +35,9 @@ SERVICE_NAME = service_pb2.DESCRIPTOR.services_by_name["EmotionRecognitionServic
 _CANCEL_SECONDS = 0.1
 
 R = TypeVar("R")
+_QUICK_BYTES = 2**19
+"""Of raw samples at the model's rate, 16 s in 16 bits: to take them in costs less (0.3 ms at most)
+than to hand them to another thread, which has to wait for the interpreter lock there and back."""
 _log = logging.getLogger(__name__)
 
 
@@ -112,7 +115,8 @@ class EmotionRecognitionService:
                 frame_embeddings=asked.query.frame_embeddings,
                 caller=caller,
             )
-            _log.debug("recognized", extra=_log_fields(asked, recognition))
+            if _log.isEnabledFor(logging.DEBUG):
+                _log.debug("recognized", extra=_log_fields(asked, recognition))
             if not recognition.segments:
                 return self._reply(asked, recognition)
             # Minutes of frames take long enough to be felt by the other callers.
@@ -145,9 +149,14 @@ class EmotionRecognitionService:
             query = wire.read_query(request.config, model.manifest)
             spec = wire.read_audio_spec(request.audio_config)
             model.batcher.check(deadline=deadline, caller=caller)
-            limit = self._limits.max_audio_seconds
-            heard = await self._off_loop(_hear, request.audio, spec, limit)
+            heard = await self._hear(request.audio, spec)
             return Asked(request.request_id, model, query, heard)
+
+    async def _hear(self, data: bytes, spec: AudioSpec) -> Heard:
+        limit = self._limits.max_audio_seconds
+        if spec.is_as_heard and len(data) < _QUICK_BYTES:
+            return _hear(data, spec, limit)
+        return await self._off_loop(_hear, data, spec, limit)
 
     async def _off_loop(self, function: Callable[..., R], *arguments: object) -> R:
         loop = asyncio.get_running_loop()

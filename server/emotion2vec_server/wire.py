@@ -35,6 +35,7 @@ _ENCODINGS = {
     audio_pb2.AUDIO_ENCODING_MULAW: Encoding.MULAW,
     audio_pb2.AUDIO_ENCODING_ALAW: Encoding.ALAW,
 }
+_GRANULARITIES = frozenset(recognition_pb2.Granularity.values())
 _WARNING_CODES: dict[Code, recognition_pb2.WarningCode] = {
     code: getattr(recognition_pb2, f"WARNING_CODE_{code.value}") for code in Code
 }
@@ -77,7 +78,7 @@ def read_query(
         InvalidRequestError: an enum value or a label that does not exist, or frame scores of a
             model that has no classifier.
     """
-    if config.granularity not in recognition_pb2.Granularity.values():
+    if config.granularity not in _GRANULARITIES:
         raise InvalidRequestError(
             "config.granularity",
             f"unknown granularity {config.granularity}; use GRANULARITY_UTTERANCE or "

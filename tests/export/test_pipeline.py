@@ -35,7 +35,7 @@ def test_without_a_head_it_gives_embeddings_only(export, write_checkpoint, tmp_p
     (artifact,) = manifest.artifacts
     names = [output.name for output in artifact.outputs]
     assert names == ["embedding", "frame_embeddings", "frame_lengths"]
-    assert artifact.parity.bound == RECIPES["fp32"].embedding_bound
+    assert artifact.parity.bound == RECIPES["fp32"].bounds.frame_embedding
     assert all(row.probability_difference is None for row in artifact.parity.rows)
 
 
@@ -59,11 +59,11 @@ def test_embeddings_are_bound_too(probability: float | None) -> None:
         seconds=1,
         probability_difference=probability,
         embedding_cosine=1,
-        frame_embedding_difference=2 * RECIPES["fp32"].embedding_bound,
+        frame_embedding_difference=2 * RECIPES["fp32"].bounds.frame_embedding,
     )
     parity = Parity(reference="funasr", bound=1e-4, rows=(row,))
     with pytest.raises(UnfaithfulError, match="a frame embedding differs"):
-        pipeline.require_faithful(parity, RECIPES["fp32"])
+        pipeline.require_faithful(parity, RECIPES["fp32"].bounds)
 
 
 def test_only_a_bundle_is_written_over(tmp_path: Path) -> None:

@@ -66,6 +66,11 @@ class AudioSpec:
         object.__setattr__(self, "sample_rate", self.sample_rate or None)
         object.__setattr__(self, "channels", self.channels or 1)
 
+    @property
+    def is_as_heard(self) -> bool:
+        """Whether it is raw audio at the models' rate, which needs no resampling."""
+        return self.encoding.is_raw and self.sample_rate == SAMPLE_RATE
+
     def _check_raw(self) -> None:
         name = self.encoding.value
         if not self.sample_rate:
