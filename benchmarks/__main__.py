@@ -10,10 +10,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import comparison, latency, load, machine, report
+from benchmarks import comparison, latency, load, machine, report, streams
 from benchmarks.rivals import PEERS
 
-SECTIONS = ("latency", "peers", "load")
+SECTIONS = ("latency", "peers", "load", "streams")
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
@@ -38,6 +38,9 @@ def main() -> int:
         else None,
         load=load.measure(_load_plans(options.short), logs, options.seed)
         if "load" in options.only
+        else None,
+        streams=streams.measure(_stream_plans(options.short), logs, options.seed)
+        if "streams" in options.only
         else None,
     )
     print(report.write(results, options.output))
@@ -87,6 +90,15 @@ def _load_plans(short: bool) -> dict[str, load.Plan]:
         return {"demo": brief, "middling": brief}
     large = load.Plan((1, 8, 32), seconds=60, warmup=10)
     return {"demo": load.Plan(), "middling": load.Plan(), "large": large}
+
+
+def _stream_plans(short: bool) -> dict[str, streams.Plan]:
+    plan = streams.Plan
+    if short:
+        return {"demo": plan(first=32, most=64, halvings=0, seconds=3)}
+    # On a CPU the large model is not expected to hold one: long enough to see it degrade.
+    large = plan(first=1, most=8, halvings=1, seconds=12, batchings=(True,))
+    return {"demo": plan(), "middling": plan(), "large": large}
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmarks.arrivals import Percentiles, mean_batch
@@ -42,14 +43,14 @@ class Cell:
             client_cpu=outcome.client_cpu_seconds * each,
             errors=outcome.errors,
             batch=mean_batch(outcome.batch_sizes),
-            padding=_mean(outcome.metrics, "emotion2vec_padding_ratio"),
+            padding=histogram_mean(outcome.metrics, "emotion2vec_padding_ratio"),
             queue=Percentiles.of(outcome.queue_seconds).p50,
             inference=Percentiles.of(outcome.inference_seconds).p50,
         )
 
 
-def _mean(metrics: dict[str, float], histogram: str) -> float | None:
-    """Of a Prometheus histogram, over all of its labels."""
+def histogram_mean(metrics: Mapping[str, float], histogram: str) -> float | None:
+    """Of a Prometheus histogram, over all of its labels; None where it is empty."""
 
     def total(part: str) -> float:
         name = f"{histogram}_{part}"

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import subprocess
 import sys
 import time
 import urllib.request
@@ -197,16 +196,7 @@ def run(job: Job) -> Outcome:
     Raises:
         RuntimeError: the load generator failed.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.loadgen"],
-        input=json.dumps(asdict(job)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"the load generator failed:\n{done.stderr}")
-    return Outcome(**json.loads(done.stdout))
+    return Outcome(**process.exchange("benchmarks.loadgen", asdict(job)))
 
 
 def first_answers(

@@ -10,11 +10,13 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from benchmarks.comparison import OURS, Comparison
 from benchmarks.latency import REFERENCE, TARGET_SECONDS, Latency
 from benchmarks.load import Load, Loop
+from benchmarks.streams import LIMIT_SECONDS, Streams
 
 mpl.use("agg")
 
@@ -210,3 +212,65 @@ def _color(name: str, names: Sequence[str]) -> str:
     if name == "server":
         return ACCENT
     return SERIES[names.index(name) % len(SERIES)]
+
+
+def streams(result: Streams, directory: Path) -> str:
+    """Delay percentiles of frames against the number of streams, a panel a model.
+
+    A model with a single step makes no line: it has a panel only where no other has.
+    """
+    names = list(dict.fromkeys(step.model for step in result.steps))
+    lines = [
+        name for name in names if len({s.streams for s in result.steps if s.model == name}) > 1
+    ]
+    names = lines or names
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(2.2 + 4.2 * len(names), 4))
+        panels = figure.subplots(1, len(names), squeeze=False, sharey=True)[0]
+        for axis, name in zip(panels, names, strict=True):
+            axis.axhline(LIMIT_SECONDS, color=INK, linewidth=1, zorder=1)
+            for batching, color in ((True, ACCENT), (False, SERIES[0])):
+                _delays(axis, result, name, batching, color)
+            axis.set_xscale("log", base=2)
+            axis.xaxis.set_major_formatter("{x:,g}")
+            axis.minorticks_off()
+            axis.set(title=name, xlabel="streams at once")
+        panels[0].set_ylim(bottom=0)
+        panels[0].set_ylabel("delay of a frame, s")
+        # Handles of their own: no panel is sure to have all of them.
+        figure.legend(handles=_delay_legend(), loc="outside right center", fontsize=9)
+        figure.savefig(directory / "streams.png")
+    return "streams.png"
+
+
+_LEVELS: tuple[tuple[str, str, float], ...] = (
+    ("p50", ":", 1.2),
+    ("p95", "--", 1.2),
+    ("p99", "-", 2.0),
+)
+
+
+def _delays(axis: Axes, result: Streams, model: str, batching: bool, color: str) -> None:
+    """One line a percentile; the last one with a marker a step, hollow where it does not hold."""
+    steps = result.of(model, batching)
+    numbers = [step.streams for step in steps]
+    for level, style, width in _LEVELS:
+        heights = [getattr(step.delay, level) for step in steps]
+        axis.plot(numbers, heights, style, color=color, linewidth=width)
+    for step in steps:
+        face = color if step.holds else "white"
+        axis.plot(step.streams, step.delay.p99, "o", color=color, markerfacecolor=face)
+
+
+def _delay_legend() -> list[Line2D]:
+    colors = [("shared batches", ACCENT), ("batches of one", SERIES[0])]
+    marker: dict[str, Any] = {"color": INK, "marker": "o", "linestyle": ""}
+    return [
+        *(Line2D([], [], color=color, linewidth=3, label=name) for name, color in colors),
+        *(
+            Line2D([], [], color=INK, linestyle=style, linewidth=width, label=level)
+            for level, style, width in reversed(_LEVELS)
+        ),
+        Line2D([], [], label="holds", **marker),
+        Line2D([], [], label="does not hold", markerfacecolor="white", **marker),
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 START_SECONDS = 180
 STOP_SECONDS = 20
@@ -108,6 +110,25 @@ def running(
             yield process
         finally:
             stop(process)
+
+
+def exchange(module: str, job: Mapping[str, Any]) -> dict[str, Any]:
+    """Runs `python -m module`: `job` as JSON to its stdin, the result as JSON from its stdout.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", module],
+        input=json.dumps(job),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{module} failed:\n{done.stderr}")
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
 
 
 def stop(process: subprocess.Popen[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -13,7 +13,10 @@ from benchmarks.comparison import OURS, Comparison
 from benchmarks.latency import REFERENCE, TARGET_SECONDS, Latency
 from benchmarks.load import Load
 from benchmarks.machine import Machine
+from benchmarks.markdown import errors, table
 from benchmarks.speech import Mix
+from benchmarks.streams import Streams
+from benchmarks.streams_report import streams_section
 
 GIB, MIB = 2**30, 2**20
 _TARGET = " to ".join(f"{seconds:g}" for seconds in TARGET_SECONDS)
@@ -29,6 +32,7 @@ class Results:
     load: Load | None = None
     peers: Comparison | None = None
     latency: Latency | None = None
+    streams: Streams | None = None
 
 
 def write(results: Results, directory: Path) -> Path:
@@ -44,15 +48,11 @@ def write(results: Results, directory: Path) -> Path:
         parts.append(peers_section(results.peers, picture))
     if results.load:
         parts.append(load_section(results.load, plots.load(results.load, directory)))
+    if results.streams:
+        parts.append(streams_section(results.streams, plots.streams(results.streams, directory)))
     path = directory / "report.md"
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return path
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; all columns but the first are right-aligned."""
-    rule = ["---", *["---:"] * (len(header) - 1)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
 
 
 def _head(results: Results) -> str:
@@ -194,7 +194,7 @@ def _peer_rows(result: Comparison, model: str) -> Iterable[list[str]]:
                 ),
                 f"{median(cell.server_cpu for cell in cells):,.2f}",
                 f"{median(cell.client_cpu for cell in cells):,.2f}",
-                _errors([cell.errors for cell in cells]),
+                errors([cell.errors for cell in cells]),
             ]
 
 
@@ -218,7 +218,7 @@ def load_section(result: Load, picture: str) -> str:
             "" if loop.cell.padding is None else f"{loop.cell.padding:.1%}",
             f"{loop.cell.server_cpu:,.2f}",
             f"{loop.cell.client_cpu:,.2f}",
-            _errors([loop.cell.errors]),
+            errors([loop.cell.errors]),
         ]
         for loop in result.loops
     ]
@@ -255,12 +255,3 @@ _LOAD_HEADER = (
 
 def _mix(mix: Mix) -> str:
     return f"{mix.shortest:g} to {mix.longest:g} s, median {mix.median:g} s"
-
-
-def _errors(counts: Iterable[dict[str, int]]) -> str:
-    """All kinds of error with their number; "0" where there are none."""
-    total: dict[str, int] = {}
-    for count in counts:
-        for kind, number in count.items():
-            total[kind] = total.get(kind, 0) + number
-    return ", ".join(f"{kind}: {number}" for kind, number in total.items()) or "0"

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
 
-ACTIVATION_TOP = 255
-"""Activations are on the levels 0..ACTIVATION_TOP, with a zero point between."""
+ACTIVATION_TOP = 216
+"""Activations are on the levels 0..ACTIVATION_TOP, with a zero point between. 255 would leave the
+matrices 1.3 times coarser; at 216 the two roundings together are least."""
 WEIGHT_TOP = 127
 PAIR_TOP = (2**15 - 1) // ACTIVATION_TOP
 """What two neighbouring weights of one sign may sum to, so that 16 bits hold

@@ -4,7 +4,7 @@ Weights get one scale a column. Activations get one scale a row, taken from that
 frame is rounded by itself alone, so no clip's result depends on who else is in its batch, and no
 range has to be guessed from recordings.
 
-    scale = max|x| / 127 over the row                     [B, T, 1]
+    scale = max|x| / 108 over the row                     [B, T, 1]
     y = scale * (round(x / scale) @ Q) * column_scale     Q int8 [K, N]
 
 Rounding a matrix shifts what it gives by nearly the same vector at every frame. That does not
@@ -43,9 +43,9 @@ class Layout(NamedTuple):
     """With a smaller one the levels would not reach the row's lowest value, or be none."""
 
 
-_SYMMETRIC = Layout((ACTIVATION_TOP + 1) // 2, symmetric=True, smallest_scale=1e-12)
+_SYMMETRIC = Layout(ACTIVATION_TOP // 2, symmetric=True, smallest_scale=1e-12)
 # GELU is never below -0.16997: few levels are needed there.
-_GELU = Layout(32, symmetric=False, smallest_scale=0.17 / 32)
+_GELU = Layout(27, symmetric=False, smallest_scale=0.17 / 27)
 
 
 class Product(NamedTuple):

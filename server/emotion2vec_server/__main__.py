@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
+
+import uvloop
 
 from emotion2vec_server.app import run
 from emotion2vec_server.config import read_settings
@@ -16,7 +17,7 @@ def main() -> int:
     try:
         settings = read_settings(sys.argv[1:])
         configure_logging(settings.log_level, settings.log_format)
-        asyncio.run(run(settings))
+        uvloop.run(run(settings))
     except ConfigError as error:
         print(f"emotion2vec-server: {error}", file=sys.stderr)
         return 2

@@ -63,6 +63,13 @@ class ParityRow(_Strict):
     embedding_cosine: float
     frame_embedding_difference: float
 
+    @property
+    def difference(self) -> float:
+        """What `Parity.bound` binds: of probabilities, or of embeddings where there are none."""
+        if self.probability_difference is None:
+            return self.frame_embedding_difference
+        return self.probability_difference
+
 
 class Parity(_Strict):
     """What the export measured against `reference` before it wrote the artefact."""
@@ -73,7 +80,7 @@ class Parity(_Strict):
 
     @property
     def passed(self) -> bool:
-        return all((row.probability_difference or 0.0) <= self.bound for row in self.rows)
+        return all(row.difference <= self.bound for row in self.rows)
 
 
 class Profile(_Strict):

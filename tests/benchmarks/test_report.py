@@ -16,7 +16,8 @@ from benchmarks.comparison import OURS, Comparison, Turn
 from benchmarks.latency import REFERENCE, Call, Cost, Latency, Start
 from benchmarks.load import Load, Loop
 from benchmarks.loadgen import Outcome
-from benchmarks.report import Results, table
+from benchmarks.markdown import table
+from benchmarks.report import Results
 from benchmarks.speech import Mix
 
 CELL = Cell(

@@ -44,6 +44,11 @@ def export() -> Callable[[Path, Path], Manifest]:
 
 
 @pytest.fixture
+def silence() -> Silence:
+    return Silence()
+
+
+@pytest.fixture
 def write_checkpoint(tmp_path: Path) -> WriteCheckpoint:
     """Writes a FunASR directory of a very small emotion2vec."""
 

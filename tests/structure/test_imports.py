@@ -83,6 +83,7 @@ DOORS = {
         Door("pydantic", "pydantic", {"bundle", "config", "cost_cache"}),
         Door("pydantic_settings", "pydantic-settings", {"config"}),
         Door("soxr", "soxr", {"audio.resample"}),
+        Door("uvloop", "uvloop", {"__main__"}),
     ),
     "emotion2vec_client": (
         Door(

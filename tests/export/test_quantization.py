@@ -1,0 +1,256 @@
+"""The int8 graph: what it computes in integers, how exactly, and for each clip by itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from emotion2vec_export.checkpoint import read_checkpoint
+from emotion2vec_export.errors import ExportError
+from emotion2vec_export.graph import external_data, save_graph, tensor_specs, write_graph
+from emotion2vec_export.levels import (
+    ACTIVATION_TOP,
+    PAIR_TOP,
+    WEIGHT_TOP,
+    pair_sums,
+    quantize_columns,
+    smoothing,
+)
+from emotion2vec_export.parity import softmax, speech_like
+from emotion2vec_export.pipeline import export_bundle
+from emotion2vec_export.precision import RECIPES
+from emotion2vec_export.quantization import quantize
+from emotion2vec_export.runtime import OnnxModel
+from emotion2vec_export.weights import load_model
+from emotion2vec_server.backends.select import load_backend
+from emotion2vec_server.bundle import load_bundle
+from emotion2vec_server.loading import DEMO_BUNDLE
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from onnx import numpy_helper
+
+BOUNDS = RECIPES["int8"].bounds
+MATRICES = hnp.arrays(
+    np.float32,
+    hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9),
+    elements=st.floats(-100, 100, width=32),
+)
+
+
+@pytest.fixture(scope="module")
+def fp32(micro_bundle: Path) -> Path:
+    return micro_bundle / "model.fp32.onnx"
+
+
+@pytest.fixture(scope="module")
+def int8(fp32: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return quantize(fp32, tmp_path_factory.mktemp("int8"))
+
+
+def run(model: OnnxModel, *clips: np.ndarray) -> dict[str, np.ndarray]:
+    lengths = np.array([len(clip) for clip in clips])
+    waveform = np.zeros((len(clips), lengths.max()), np.float32)
+    for row, clip in zip(waveform, clips, strict=True):
+        row[: len(clip)] = clip
+    return model.run(waveform, lengths)
+
+
+@settings(deadline=None)
+@given(MATRICES)
+def test_no_pair_of_weights_can_saturate_16_bits(weight: np.ndarray) -> None:
+    levels = quantize_columns(weight).levels.astype(np.int64)
+    assert np.abs(levels).max() <= WEIGHT_TOP
+    assert pair_sums(levels).max() <= PAIR_TOP
+    assert PAIR_TOP * ACTIVATION_TOP < 2**15
+
+
+@settings(deadline=None)
+@given(MATRICES)
+def test_a_weight_is_off_by_half_a_level_at_most(weight: np.ndarray) -> None:
+    levels, scales = quantize_columns(weight)
+    assert (np.abs(levels * scales - weight) <= 0.501 * scales).all()
+
+
+def test_a_column_of_ordinary_weights_uses_the_whole_range() -> None:
+    weight = np.random.default_rng(0).standard_normal((1024, 64)).astype(np.float32)
+    assert np.abs(quantize_columns(weight).levels).max(axis=0).mean() > 0.85 * WEIGHT_TOP
+
+
+def test_pair_sums_are_of_one_sign() -> None:
+    weight = np.array([[3.0, -3], [4, 4], [-5, 1]])
+    np.testing.assert_array_equal(pair_sums(weight), [[7, 4], [5, 1]])
+
+
+def test_smoothing_changes_no_product() -> None:
+    rng = np.random.default_rng(0)
+    weight, gamma, beta = (rng.standard_normal(shape) for shape in ((16, 8), 16, 16))
+    factors = smoothing(weight, gamma, beta)
+    x = rng.standard_normal((5, 16))
+    np.testing.assert_allclose((x / factors) @ (weight * factors[:, None]), x @ weight)
+    assert smoothing(weight, 100 * gamma, 100 * beta) == pytest.approx(factors)
+
+
+def test_every_layer_but_the_classifier_is_in_integers(fp32: Path, int8: Path) -> None:
+    before, after = (
+        Counter(node.op_type for node in onnx.load(path).graph.node) for path in (fp32, int8)
+    )
+    # The feature projection, and in each of 3 blocks qkv, proj, fc1 and fc2.
+    assert after["MatMulIntegerToFloat"] == 1 + 3 * 4
+    assert before["MatMul"] - after["MatMul"] == 1 + 3 * 4
+    assert after["Conv"] == before["Conv"]
+    assert int8.stat().st_size < 0.8 * fp32.stat().st_size
+    assert tensor_specs(int8) == tensor_specs(fp32)
+
+
+def test_results_stay_close(fp32: Path, int8: Path) -> None:
+    clips = [speech_like(samples, samples) for samples in (400, 5000, 16000)]
+    exact, rounded = (run(OnnxModel(path), *clips) for path in (fp32, int8))
+    for clip in range(len(clips)):
+        ours, theirs = (softmax(outputs["logits"][clip]) for outputs in (rounded, exact))
+        assert 0 < np.abs(ours - theirs).max() < BOUNDS.probability
+    np.testing.assert_array_equal(exact["frame_lengths"], rounded["frame_lengths"])
+
+
+@settings(deadline=None, max_examples=20)
+@given(samples=st.integers(400, 8000), neighbour=st.integers(400, 16000), loudness=st.floats(0, 99))
+def test_a_neighbour_moves_nothing(
+    int8_model: OnnxModel, samples: int, neighbour: int, loudness: float
+) -> None:
+    clip, other = speech_like(samples, 1), np.float32(loudness) * speech_like(neighbour, 2)
+    alone, beside = run(int8_model, clip), run(int8_model, clip, other)
+    np.testing.assert_allclose(beside["logits"][0], alone["logits"][0], atol=2e-2)
+    np.testing.assert_allclose(beside["embedding"][0], alone["embedding"][0], atol=5e-2)
+
+
+@pytest.fixture(scope="module")
+def int8_model(int8: Path) -> OnnxModel:
+    return OnnxModel(int8)
+
+
+def test_a_channel_that_a_norm_makes_large_spoils_no_other(
+    write_checkpoint, tmp_path: Path, monkeypatch
+) -> None:
+    """Such outliers are what trained transformers have."""
+    checkpoint = read_checkpoint(write_checkpoint())
+    model = load_model(checkpoint.config, checkpoint.classes, checkpoint.weights)
+    with torch.no_grad():
+        for block in model.blocks:
+            for norm, reader in ((block.norm1, block.fc1), (block.norm2, None)):
+                norm.weight[3] *= 60
+                if reader is not None:
+                    reader.weight[:, 3] /= 60
+        for block in model.blocks[1:]:
+            block.attn.qkv.weight[:, 3] /= 60
+        assert model.head is not None
+        model.head.weight[:, 3] /= 60
+    graph = tmp_path / "model.onnx"
+    write_graph(model, graph)
+    clip = speech_like(16000, 5)
+    exact = run(OnnxModel(graph), clip)["frame_logits"]
+
+    def error() -> float:
+        rounded = run(OnnxModel(quantize(graph, tmp_path)), clip)["frame_logits"]
+        return float(np.abs(rounded - exact).mean())
+
+    smoothed = error()
+    monkeypatch.setattr(
+        "emotion2vec_export.quantization.smoothing",
+        lambda weight, gamma, beta: np.ones(len(weight), np.float32),
+    )
+    assert smoothed < error() / 2
+
+
+def test_the_mean_shift_of_rounding_is_taken_off(fp32: Path, tmp_path: Path, monkeypatch) -> None:
+    clip = speech_like(32000, 9)
+    exact = run(OnnxModel(fp32), clip)["embedding"]
+
+    def error() -> float:
+        rounded = run(OnnxModel(quantize(fp32, tmp_path)), clip)["embedding"]
+        return float(np.linalg.norm(rounded - exact))
+
+    corrected = error()
+    monkeypatch.setattr(
+        "emotion2vec_export.quantization.mean_activations",
+        lambda graph, names: {
+            product: np.zeros(len(weight))
+            for product, weight in zip(names, _matrices(fp32), strict=True)
+        },
+    )
+    assert corrected < error()
+
+
+def _matrices(path: Path) -> list[np.ndarray]:
+    graph = onnx.load(path).graph
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    products = [n for n in graph.node if n.op_type == "MatMul" and n.input[1] in constants]
+    return [numpy_helper.to_array(constants[node.input[1]]) for node in products][:-1]
+
+
+def test_a_graph_without_layers_is_refused(fp32: Path, tmp_path: Path) -> None:
+    model = onnx.load(fp32)
+    for node in model.graph.node:
+        node.op_type = node.op_type.replace("MatMul", "Gemm")
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(ExportError, match="leave int8 out"):
+        quantize(tmp_path / "model.onnx", tmp_path)
+
+
+def test_large_weights_lie_beside_the_graph(int8: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("emotion2vec_export.graph._EXTERNAL_DATA_BYTES", 0)
+    path = tmp_path / "model.onnx"
+    save_graph(onnx.load(int8), path)
+    (data,) = external_data(path)
+    assert data.stat().st_mode & 0o777 == 0o644
+    clip = speech_like(800, 0)
+    np.testing.assert_array_equal(
+        run(OnnxModel(path), clip)["logits"], run(OnnxModel(int8), clip)["logits"]
+    )
+
+
+@pytest.mark.parametrize("precisions", [["int8"], ["fp32", "int8"]])
+def test_a_bundle_holds_what_was_asked_for(
+    precisions, micro_checkpoint: Path, silence, tmp_path: Path
+) -> None:
+    output = tmp_path / "bundle"
+    export_bundle(
+        read_checkpoint(micro_checkpoint),
+        output,
+        name="micro",
+        source="tests",
+        precisions=precisions,
+        progress=silence,
+    )
+    bundle = load_bundle(output)
+    artifacts = bundle.manifest.artifacts
+    assert [artifact.precision for artifact in artifacts] == precisions
+    files = {entry.file for artifact in artifacts for entry in artifact.files}
+    assert {path.name for path in output.iterdir()} == files | {"manifest.json"}
+    parity = {artifact.precision: artifact.parity for artifact in artifacts}["int8"]
+    assert parity.passed
+    assert parity.bound == BOUNDS.probability
+    assert 0 < max(row.probability_difference for row in parity.rows) < BOUNDS.probability
+    backend = load_backend(bundle, precision="auto", provider="cpu", threads=1)
+    assert backend.precision == "int8"
+
+
+def test_the_demo_model_keeps_its_answers(tmp_path: Path) -> None:
+    """Trained weights are harder to round than random ones."""
+    soundfile = pytest.importorskip("soundfile")
+    exact = OnnxModel(DEMO_BUNDLE / "model.fp32.onnx")
+    (tmp_path / "fp32.onnx").write_bytes((DEMO_BUNDLE / "model.fp32.onnx").read_bytes())
+    rounded = OnnxModel(quantize(tmp_path / "fp32.onnx", tmp_path))
+    heldout = Path(__file__).parents[1] / "data" / "heldout"
+    differences = []
+    for path in sorted(heldout.glob("*.flac"))[::3]:
+        clip, _ = soundfile.read(path, dtype="float32")
+        ours, theirs = (softmax(run(model, clip)["logits"][0]) for model in (rounded, exact))
+        differences.append(np.abs(ours - theirs).max())
+        runner_up, best = np.sort(theirs)[-2:]
+        assert ours.argmax() == theirs.argmax() or best - runner_up < 0.05, path.name
+    assert max(differences) < BOUNDS.probability
+    assert np.mean(differences) < BOUNDS.probability / 4

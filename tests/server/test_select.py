@@ -1,0 +1,79 @@
+"""Which artefact of a bundle is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from emotion2vec_server.backends.select import load_backend
+from emotion2vec_server.bundle import Bundle, Parity, ParityRow, load_bundle
+from emotion2vec_server.errors import ConfigError
+from emotion2vec_server.loading import DEMO_BUNDLE
+
+MakeBundle = Callable[..., Bundle]
+
+
+@pytest.fixture
+def bundle_of() -> MakeBundle:
+    """A bundle with these precisions, all of them the demo graph; whether each passed its check."""
+
+    def make(**passed: bool) -> Bundle:
+        demo = load_bundle(DEMO_BUNDLE)
+        (fp32,) = demo.manifest.artifacts
+        artifacts = tuple(
+            fp32.model_copy(update={"precision": precision, "parity": parity(0.01 if good else 1)})
+            for precision, good in passed.items()
+        )
+        return Bundle(DEMO_BUNDLE, demo.manifest.model_copy(update={"artifacts": artifacts}))
+
+    return make
+
+
+def parity(difference: float | None, embedding: float = 0) -> Parity:
+    row = ParityRow(
+        case="speech",
+        seconds=1,
+        probability_difference=difference,
+        embedding_cosine=1,
+        frame_embedding_difference=embedding,
+    )
+    return Parity(reference="funasr", bound=0.02, rows=(row,))
+
+
+@pytest.mark.parametrize(
+    ("artifacts", "chosen"),
+    [
+        ({"fp32": True, "int8": True}, "int8"),
+        ({"int8": True, "fp32": True}, "int8"),
+        ({"fp32": True, "int8": False}, "fp32"),
+        ({"fp32": True}, "fp32"),
+        ({"int8": True}, "int8"),
+        ({"fp32": True, "fp16": True}, "fp32"),
+    ],
+)
+def test_auto_on_a_cpu(bundle_of: MakeBundle, artifacts: dict[str, bool], chosen: str) -> None:
+    backend = load_backend(bundle_of(**artifacts), precision="auto", provider="cpu", threads=1)
+    assert (backend.precision, backend.provider) == (chosen, "cpu")
+
+
+def test_what_is_wished_is_loaded(bundle_of: MakeBundle) -> None:
+    bundle = bundle_of(fp32=True, int8=True)
+    backend = load_backend(bundle, precision="fp32", provider="cpu", threads=1)
+    assert backend.precision == "fp32"
+
+
+def test_what_is_not_there_is_refused(bundle_of: MakeBundle) -> None:
+    with pytest.raises(ConfigError, match="holds only fp32; export it with --precision int8"):
+        load_backend(bundle_of(fp32=True), precision="int8", provider="cpu", threads=1)
+
+
+def test_auto_never_loads_what_failed_its_check(bundle_of: MakeBundle) -> None:
+    with pytest.raises(ConfigError, match="passed its parity check"):
+        load_backend(bundle_of(int8=False), precision="auto", provider="cpu", threads=1)
+
+
+def test_embeddings_decide_where_there_are_no_probabilities() -> None:
+    assert parity(None, embedding=0.01).passed
+    assert not parity(None, embedding=0.5).passed
+    assert parity(0.01, embedding=0.5).passed
+    assert not parity(float("nan")).passed
