@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -243,7 +243,7 @@ def streams(result: Streams, directory: Path) -> str:
     return "streams.png"
 
 
-_LEVELS: tuple[tuple[str, str, float], ...] = (
+_LEVELS: tuple[tuple[str, Literal[":", "--", "-"], float], ...] = (
     ("p50", ":", 1.2),
     ("p95", "--", 1.2),
     ("p99", "-", 2.0),

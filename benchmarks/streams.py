@@ -30,7 +30,7 @@ class Plan:
     most: int = 256
     """As many as a server takes, unless told otherwise."""
     halvings: int = 2
-    seconds: float = 5.0
+    seconds: float = 4.0
     """Of each step, besides its warm-up."""
     batchings: tuple[bool, ...] = (True, False)
 
@@ -154,11 +154,8 @@ def measure(plans: Mapping[str, Plan], logs: Path, seed: int) -> Streams:
 def _search(model: str, batching: bool, plan: Plan, job: Job, result: Streams) -> None:
     def holds(streams: int) -> bool:
         outcome = streamgen.run(replace(job, streams=streams))
-        result.window, result.hop, result.lookahead = (
-            outcome.window,
-            outcome.hop,
-            outcome.lookahead,
-        )
+        result.window, result.hop = outcome.window, outcome.hop
+        result.lookahead = outcome.lookahead
         step = Step.of(model, batching, streams, outcome)
         result.steps.append(step)
         return step.holds

@@ -108,8 +108,11 @@ def test_the_search_brackets_the_capacity(
     assert found in tried or found == 0
     if capacity >= most:
         assert found == most
-    if halvings == 9:
-        assert found == min(capacity, most)
+
+
+@pytest.mark.parametrize("capacity", range(40))
+def test_enough_halvings_find_the_capacity(capacity: int) -> None:
+    assert search(lambda streams: streams <= capacity, 8, 32, halvings=6) == min(capacity, 32)
 
 
 OUTCOME = Outcome(

@@ -95,7 +95,7 @@ def disturb(samples: Samples, rng: np.random.Generator, likelihood: float = 1.0)
     if rng.random() < 0.5 * likelihood:
         samples = effects.tilt(samples, rng.uniform(-1, 1))
     if rng.random() < 0.8 * likelihood:
-        level = effects.rms(samples) * 10 ** (-rng.uniform(12, 45) / 20)
+        level = effects.rms(samples) * 10 ** (-rng.uniform(9, 42) / 20)
         noise = effects.coloured_noise(rng, samples.size, rng.uniform(-6, 1))
         samples = samples + np.float32(level) * noise
     if rng.random() < 0.15 * likelihood:

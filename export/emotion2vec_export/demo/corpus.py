@@ -110,11 +110,10 @@ def to_int16(samples: Samples) -> NDArray[np.int16]:
 def _utterance(material: Material, label: str, rng: np.random.Generator) -> Samples:
     """One speaker: a phrase, a sentence, or two."""
     language = _pick(rng, _languages(material))
-    voice = f"{language}+{_pick(rng, material.variants)}"
+    variant = _pick(rng, material.women if rng.random() < 0.5 else material.men)
     kind = rng.choice(["phrase", "sentence", "pair"], p=[0.15, 0.67, 0.18])
     if kind == "phrase":
         language = "en-us"
-        voice = f"{language}+{voice.partition('+')[2]}"
         text = _pick(rng, material.phrases)
     else:
         text = " ".join(
@@ -124,18 +123,18 @@ def _utterance(material: Material, label: str, rng: np.random.Generator) -> Samp
         text = text.replace(".", "?")
     elif label in {"angry", "happy"}:
         text = text.replace(".", "!")
-    return express(text, voice, label, rng)
+    return express(text, f"{language}+{variant}", label, rng)
 
 
 def _mixture(material: Material, rng: np.random.Generator) -> Samples:
     """Two or three people at once, each in a different mood."""
-    labels = rng.choice(list(CHARACTERS), rng.choice([2, 3], p=[0.7, 0.3]), replace=False)
+    labels = rng.choice(list(CHARACTERS), rng.choice([2, 3], p=[0.5, 0.5]), replace=False)
     parts = [_utterance(material, str(label), rng) for label in labels]
     size = max(part.size for part in parts)
     mixed = np.zeros(size, dtype=np.float32)
     for part in parts:
         repeats = -(-size // part.size)
-        gain = 10 ** (rng.uniform(-3, 3) / 20) / (effects.rms(part) + 1e-9)
+        gain = 10 ** (rng.uniform(-2, 2) / 20) / (effects.rms(part) + 1e-9)
         mixed += np.float32(gain) * np.roll(np.tile(part, repeats)[:size], rng.integers(size))
     return effects.scaled(mixed, 0.9)
 

@@ -1,8 +1,11 @@
-"""How each emotion sounds: ranges of prosody and voice quality, as textbooks describe them.
+"""How each emotion sounds: ranges of prosody and voice quality.
 
-The directions (fast and loud for anger, slow and flat for sadness, trembling for fear) follow the
-survey of Juslin and Laukka, "Communication of emotions in vocal expression and music performance",
-Psychological Bulletin 129 (2003), table 7. The amounts are ours, chosen by ear and by measurement.
+The directions (fast and bright for anger, slow, low and flat for sadness, trembling for fear) are
+those that Juslin and Laukka survey in "Communication of emotions in vocal expression and music
+performance", Psychological Bulletin 129 (2003). The amounts are ours and exaggerated. emotion2vec
+normalises the level away, and its front end that of every sample's neighbourhood too, so loudness
+alone can't carry a class; the resonances (a sneering nose, a smile, an open mouth) are there because
+pitch alone would be ambiguous between low and high voices.
 """
 
 from __future__ import annotations
@@ -17,11 +20,11 @@ from emotion2vec_export.demo.synthesis import Prosody, speak
 
 Range = tuple[float, float]
 
-STRENGTH: Range = (0.7, 1.0)
+STRENGTH: Range = (0.75, 1.0)
 """How far a clip goes from neutral (0) to the whole character (1)."""
 
 
-STATURE: Range = (-2, 2)
+STATURE: Range = (-3, 3)
 """Semitones by which pitch and formants together move, so that a voice is many speakers."""
 
 
@@ -60,7 +63,7 @@ CHARACTERS: dict[str, Character] = {
     ),
     "disgusted": Character(
         pitch=(5, 30), pitch_range=(110, 170), speed=(95, 120), creak=(0.65, 0.95), rise=(-3, -1.5),
-        tilt=(0, 1), formant=(900, 1100), resonance=(12, 18),
+        tilt=(0, 1), formant=(900, 1100), resonance=(15, 20),
     ),
     "fearful": Character(
         pitch=(75, 99), pitch_range=(60, 110), speed=(215, 260), tremolo=(0.65, 0.95),

@@ -40,7 +40,7 @@ class Plan:
 
     seed: int = 0
     clips_per_class: int = 300
-    steps: int = 1200
+    steps: int = 2200
     batch_seconds: float = 32.0
     ramp: float = 0.4
     """Share of the steps over which batches grow from clean to mixed and disturbed."""

@@ -10,11 +10,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """Sentences by espeak-ng language, short phrases in English, and voice variants."""
+    """Sentences by espeak-ng language, short phrases in English, and voice variants.
+
+    Not every spelling of a language takes variants: `en-gb` and `fr-fr` keep their default voice.
+    """
 
     sentences: dict[str, tuple[str, ...]]
     phrases: tuple[str, ...]
-    variants: tuple[str, ...]
+    women: tuple[str, ...]
+    men: tuple[str, ...]
 
 
 TRAINING = Material(
@@ -80,12 +84,15 @@ TRAINING = Material(
         "At the door.", "What is that.", "Tomorrow morning.", "All of them.", "Number seven.",
         "He is here.", "That one.", "Again.", "Right now.",
     ),
-    variants=(
-        "Alex", "Andrea", "Andy", "Annie", "Denis", "Diogo", "Hugo", "Lee", "Marco", "Michael",
-        "Nguyen", "anika", "antonio", "aunty", "belinda", "benjamin", "boris", "caleb", "david",
-        "edward", "f1", "f2", "f3", "f5", "grandma", "grandpa", "iven", "john", "linda", "m1",
-        "m2", "m3", "m4", "m5", "m7", "marcelo", "max", "michel", "miguel", "norbert", "pablo",
-        "paul", "pedro", "robert", "sandro", "steph", "travis",
+    women=(
+        "Andrea", "Annie", "anika", "aunty", "belinda", "f1", "f2", "f3", "f5", "grandma",
+        "linda", "steph",
+    ),
+    men=(
+        "Alex", "Andy", "Denis", "Diogo", "Hugo", "Lee", "Marco", "Michael", "Nguyen", "antonio",
+        "benjamin", "boris", "caleb", "david", "edward", "grandpa", "iven", "john", "m1", "m2",
+        "m3", "m4", "m5", "m7", "marcelo", "max", "michel", "miguel", "norbert", "pablo", "paul",
+        "pedro", "robert", "sandro", "travis",
     ),
 )  # fmt: skip
 
@@ -108,5 +115,6 @@ HELD_OUT = Material(
         "nl": ("De sleutels liggen onder de krant.", "Wij gaan morgen met de trein naar huis."),
     },
     phrases=("In the kitchen.", "This is it.", "Every day.", "You again.", "Two of us."),
-    variants=("m6", "m8", "f4", "Alicia", "Gene2", "Henrique", "Mike", "victor", "shelby"),
+    women=("f4", "Alicia", "shelby"),
+    men=("m6", "m8", "Gene2", "Henrique", "Mike", "victor"),
 )

@@ -40,8 +40,8 @@ def is_available() -> bool:
 
 
 def version() -> str:
-    """First line of `espeak-ng --version`, without the data path."""
-    return _run("--version").decode().partition("  Data")[0].strip()
+    """Of espeak-ng, such as `1.51`."""
+    return _run("--version").decode().partition(": ")[2].split()[0]
 
 
 def variants() -> frozenset[str]:

@@ -1,0 +1,191 @@
+"""How close each precision of a bundle comes to its fp32 graph, on the held-out clips.
+
+    python -m benchmarks.fidelity BUNDLE [--checkpoint DIR]
+
+A clip's difference is the largest of its classes' differences in probability. Labels are compared
+where fp32's margin between its two best classes is over 0.05: below, fp32 itself is undecided. For
+a bundle that holds fp32 alone, such as the demo model's, `--checkpoint` exports its other
+precisions to a temporary directory first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+from emotion2vec_export.checkpoint import read_checkpoint
+from emotion2vec_export.pipeline import export_bundle
+from emotion2vec_export.precision import RECIPES
+from emotion2vec_server.backends.base import Float32
+from emotion2vec_server.backends.select import load_backend
+from emotion2vec_server.bundle import Bundle, Parity, Precision, load_bundle
+from emotion2vec_server.emotion import Classes
+
+from benchmarks import machine
+from benchmarks.speech import ROOT
+
+HELDOUT = ROOT / "tests" / "data" / "heldout"
+DECIDED = 0.05
+
+
+class Answer(NamedTuple):
+    """What one precision says of one clip."""
+
+    probabilities: Float32
+    """[C]"""
+    frames: Float32
+    """[T, C]"""
+    embedding: Float32
+    """[D]"""
+
+
+@dataclass(frozen=True, slots=True)
+class Fidelity:
+    """One precision against fp32, over all clips."""
+
+    largest: float
+    mean: float
+    frames_p99: float
+    """Of the frames' differences."""
+    cosine: float
+    """The smallest of the embeddings' cosines."""
+    decided: int
+    """Clips on which fp32 has a margin over DECIDED."""
+    kept: int
+    """Those of them that keep their label."""
+
+
+def answers(bundle: Bundle, precision: Precision, clips: list[Float32]) -> list[Answer]:
+    """Runs the clips one by one."""
+    backend = load_backend(bundle, precision=precision, provider="cpu", threads=machine.cores())
+    classes = Classes(bundle.manifest.labels)
+    said = []
+    for clip in clips:
+        outputs = backend.run(clip[None], np.array([len(clip)], dtype=np.int64))
+        if outputs.logits is None or outputs.frame_logits is None:
+            raise SystemExit("this model has no classifier")
+        said.append(
+            Answer(
+                classes.probabilities(outputs.logits[0]),
+                classes.probabilities(outputs.frame_logits[0]),
+                outputs.embedding[0],
+            )
+        )
+    return said
+
+
+def compare(exact: list[Answer], rounded: list[Answer]) -> Fidelity:
+    """Holds the answers of another precision against those of fp32."""
+    pairs = list(zip(exact, rounded, strict=True))
+    differences = [np.abs(a.probabilities - b.probabilities).max() for a, b in pairs]
+    frames = np.concatenate([np.abs(a.frames - b.frames).max(axis=1) for a, b in pairs])
+    margins = np.array([np.diff(np.sort(a.probabilities)[-2:])[0] for a, _ in pairs])
+    same = np.array([a.probabilities.argmax() == b.probabilities.argmax() for a, b in pairs])
+    return Fidelity(
+        largest=float(np.max(differences)),
+        mean=float(np.mean(differences)),
+        frames_p99=float(np.quantile(frames, 0.99)),
+        cosine=min(_cosine(a.embedding, b.embedding) for a, b in pairs),
+        decided=int((margins > DECIDED).sum()),
+        kept=int(same[margins > DECIDED].sum()),
+    )
+
+
+def confusion(labels: list[str], truths: list[str], said: list[Answer]) -> np.ndarray:
+    """Clips int64 [C, C]: row what was played, column the answer."""
+    counts = np.zeros((len(labels), len(labels)), dtype=np.int64)
+    for truth, answer in zip(truths, said, strict=True):
+        counts[labels.index(truth), answer.probabilities.argmax()] += 1
+    return counts
+
+
+def _cosine(a: Float32, b: Float32) -> float:
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    return float(x @ y / (np.linalg.norm(x) * np.linalg.norm(y)))
+
+
+def report(bundle: Bundle) -> None:
+    """Prints the tables of docs/quantization.md."""
+    truths: dict[str, str] = json.loads((HELDOUT / "index.json").read_text(encoding="utf-8"))
+    clips = [soundfile.read(HELDOUT / name, dtype="float32")[0] for name in truths]
+    manifest, here = bundle.manifest, machine.describe()
+    print(
+        f"{manifest.name} {manifest.version}, {len(clips)} held-out clips; {here.processor} ",
+        end="",
+    )
+    print(f"({', '.join(here.instructions)}), {here.date}\n")
+    precisions = [item.precision for item in manifest.artifacts if item.kind == "onnx"]
+    said = {precision: answers(bundle, precision, clips) for precision in precisions}
+    row("precision", "largest", "mean", "frames, 99%", "smallest cosine", "labels kept")
+    row(*["---"] * 6)
+    for precision in precisions:
+        if precision != "fp32":
+            found = compare(said["fp32"], said[precision])
+            row(
+                precision,
+                *(f"{value:.4f}" for value in (found.largest, found.mean, found.frames_p99)),
+                f"{found.cosine:.6f}",
+                f"{found.kept} of {found.decided}",
+            )
+    labels = [label.name for label in manifest.labels]
+    if set(truths.values()) <= set(labels):
+        for precision in precisions:
+            counts = confusion(labels, list(truths.values()), said[precision])
+            print(f"\n{precision}: {counts.trace()} of {counts.sum()} right; played, answered\n")
+            row("", *labels)
+            row(*["---"] * (len(labels) + 1))
+            for label, line in zip(labels, counts, strict=True):
+                row(label, *(str(count or "") for count in line))
+
+
+def row(*cells: str) -> None:
+    print("| " + " | ".join(cells) + " |", flush=True)
+
+
+class _Silent:
+    """Progress of an export that nobody watches."""
+
+    def step(self, what: str) -> None: ...
+
+    def measured(self, precision: str, parity: Parity) -> None: ...
+
+
+@contextlib.contextmanager
+def exported(checkpoint: Path, name: str) -> Iterator[Bundle]:
+    """A temporary bundle of the checkpoint in every precision."""
+    with tempfile.TemporaryDirectory() as directory:
+        output = Path(directory) / "bundle"
+        export_bundle(
+            read_checkpoint(checkpoint),
+            output,
+            name=name,
+            source=str(checkpoint),
+            precisions=list(RECIPES),
+            progress=_Silent(),
+        )
+        yield load_bundle(output)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bundle", type=Path)
+    parser.add_argument("--checkpoint", type=Path, help="export this in all precisions instead")
+    options = parser.parse_args()
+    bundle = load_bundle(options.bundle)
+    if options.checkpoint is None:
+        report(bundle)
+    else:
+        with exported(options.checkpoint, bundle.manifest.name) as whole:
+            report(whole)
+
+
+if __name__ == "__main__":
+    main()
