@@ -25,6 +25,7 @@ class Clip:
 
     case: str
     samples: NDArray[np.float32]
+    speechless: bool = False
 
     @property
     def seconds(self) -> float:
@@ -45,8 +46,8 @@ def speech_like(samples: int, seed: int) -> NDArray[np.float32]:
 def test_clips(frame_field: int) -> tuple[list[Clip], list[Clip]]:
     """Clips to compare one by one, and clips to compare within one padded batch."""
     single = [
-        Clip("one frame", speech_like(frame_field, 1)),
-        Clip("silence", np.zeros(_RATE, np.float32)),
+        Clip("one frame", speech_like(frame_field, 1), speechless=True),
+        Clip("silence", np.zeros(_RATE, np.float32), speechless=True),
         Clip("quiet", np.float32(0.01) * speech_like(_RATE, 2)),
         Clip("clipped", np.clip(100 * speech_like(2 * _RATE, 3), -1, 1)),
     ]
@@ -68,8 +69,8 @@ class ParityCheck:
         `Parity.bound` is the one for probabilities; where the model has no classifier, the one for
         embeddings.
         """
-        rows = [row for clip in self._single for row in self._rows(model, [clip], "alone")]
-        rows += self._rows(model, self._batch, "batched")
+        rows = [row for clip in self._single for row in self._rows(model, [clip], "alone", bounds)]
+        rows += self._rows(model, self._batch, "batched", bounds)
         classified = rows[0].probability_difference is not None
         return Parity(
             reference=self._name,
@@ -77,20 +78,27 @@ class ParityCheck:
             rows=tuple(rows),
         )
 
-    def _rows(self, model: OnnxModel, clips: Sequence[Clip], how: str) -> list[ParityRow]:
+    def _rows(
+        self, model: OnnxModel, clips: Sequence[Clip], how: str, bounds: Bounds
+    ) -> list[ParityRow]:
         lengths = np.array([len(clip.samples) for clip in clips])
         waveform = np.zeros((len(clips), lengths.max()), np.float32)
         for row, clip in zip(waveform, clips, strict=True):
             row[: len(clip.samples)] = clip.samples
         outputs = model.run(waveform, lengths)
         return [
-            _compare(clip, how, self._expected[id(clip)], outputs, index)
+            _compare(clip, how, self._expected[id(clip)], outputs, index, bounds)
             for index, clip in enumerate(clips)
         ]
 
 
 def _compare(
-    clip: Clip, how: str, expected: Result, outputs: dict[str, NDArray[np.generic]], index: int
+    clip: Clip,
+    how: str,
+    expected: Result,
+    outputs: dict[str, NDArray[np.generic]],
+    index: int,
+    bounds: Bounds,
 ) -> ParityRow:
     case = f"{clip.case}, {how}"
     frames = int(outputs["frame_lengths"][index])
@@ -122,6 +130,7 @@ def _compare(
         probability_difference=probability,
         embedding_cosine=values[1],
         frame_embedding_difference=values[2],
+        bound=bounds.speechless if clip.speechless and probability is not None else None,
     )
 
 
@@ -134,10 +143,10 @@ def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 def require_faithful(parity: Parity, bounds: Bounds) -> None:
     """Raises UnfaithfulError where a row is beyond the bounds."""
     for row in parity.rows:
-        if (row.probability_difference or 0.0) > bounds.probability:
+        if row.probability_difference is not None and row.difference > parity.bound_of(row):
             raise UnfaithfulError(
-                f"{row.case}: a probability differs by {row.probability_difference:.1e} from "
-                f"FunASR's, more than {bounds.probability:g}; no bundle was written"
+                f"{row.case}: a probability differs by {row.difference:.1e} from "
+                f"FunASR's, more than {parity.bound_of(row):g}; no bundle was written"
             )
         if row.frame_embedding_difference > bounds.frame_embedding:
             raise UnfaithfulError(

@@ -30,11 +30,11 @@ def _quantize(graph: Path, directory: Path) -> Path:
     return quantize(graph, directory)
 
 
-# The parity check's silence and shortest clip are int8's worst case: their frames are all alike, so
-# that rounding does not average out. Speech stays within 0.02 (docs/quantization.md).
-_INT8 = Bounds(probability=0.03, frame_embedding=0.5)
+_FP32 = Bounds(probability=1e-4, speechless=1e-4, frame_embedding=1e-3)
+# Of silence all frames are alike, and a single frame is alone: rounding does not average out.
+_INT8 = Bounds(probability=0.02, speechless=0.1, frame_embedding=0.5)
 
 RECIPES: Mapping[Precision, Recipe] = {
-    "fp32": Recipe(convert=_keep, bounds=Bounds(probability=1e-4, frame_embedding=1e-3)),
+    "fp32": Recipe(convert=_keep, bounds=_FP32),
     "int8": Recipe(convert=_quantize, bounds=_INT8),
 }

@@ -62,6 +62,8 @@ class ParityRow(_Strict):
     probability_difference: float | None
     embedding_cosine: float
     frame_embedding_difference: float
+    bound: float | None = None
+    """Instead of `Parity.bound`: of a clip that holds no speech, such as silence."""
 
     @property
     def difference(self) -> float:
@@ -80,7 +82,10 @@ class Parity(_Strict):
 
     @property
     def passed(self) -> bool:
-        return all(row.difference <= self.bound for row in self.rows)
+        return all(row.difference <= self.bound_of(row) for row in self.rows)
+
+    def bound_of(self, row: ParityRow) -> float:
+        return self.bound if row.bound is None else row.bound
 
 
 class Profile(_Strict):

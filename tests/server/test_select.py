@@ -77,3 +77,10 @@ def test_embeddings_decide_where_there_are_no_probabilities() -> None:
     assert not parity(None, embedding=0.5).passed
     assert parity(0.01, embedding=0.5).passed
     assert not parity(float("nan")).passed
+
+
+def test_a_clip_without_speech_has_a_bound_of_its_own() -> None:
+    (row,) = parity(0.05).rows
+    for bound, passed in ((None, False), (0.04, False), (0.06, True)):
+        rows = (row.model_copy(update={"bound": bound}),)
+        assert Parity(reference="funasr", bound=0.02, rows=rows).passed == passed

@@ -4,8 +4,8 @@ The directions (fast and bright for anger, slow, low and flat for sadness, tremb
 those that Juslin and Laukka survey in "Communication of emotions in vocal expression and music
 performance", Psychological Bulletin 129 (2003). The amounts are ours and exaggerated. emotion2vec
 normalises the level away, and its front end that of every sample's neighbourhood too, so loudness
-alone can't carry a class; the resonances (a sneering nose, a smile, an open mouth) are there because
-pitch alone would be ambiguous between low and high voices.
+alone can't carry a class; the resonances (a sneering nose, a smile, an open mouth) are there
+because pitch alone would be ambiguous between low and high voices.
 """
 
 from __future__ import annotations
