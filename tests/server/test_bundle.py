@@ -90,9 +90,7 @@ def test_damage_is_refused(directory: Path, damage: Callable[[Path], object], wo
         ({"surprise": 1}, "surprise"),
     ],
 )
-def test_a_wrong_manifest_is_refused(
-    directory: Path, changes: dict[str, Any], words: str
-) -> None:
+def test_a_wrong_manifest_is_refused(directory: Path, changes: dict[str, Any], words: str) -> None:
     write(directory, manifest_dict(directory) | changes)
     with pytest.raises(BundleError, match=words):
         load_bundle(directory)

@@ -55,9 +55,7 @@ def test_emotion_result() -> None:
 def test_every_warning_has_a_code_on_the_wire() -> None:
     messages = wire.warnings(Advice(code, "why") for code in Code)
     assert len({message.code for message in messages}) == len(Code)
-    assert {message.code for message in messages} == set(
-        recognition_pb2.WarningCode.values()
-    ) - {0}
+    assert {message.code for message in messages} == set(recognition_pb2.WarningCode.values()) - {0}
 
 
 def test_every_encoding_is_understood() -> None:
