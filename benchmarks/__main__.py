@@ -70,7 +70,7 @@ def _logs() -> Path:
 
 def _latency_plan(short: bool) -> latency.Plan:
     if short:
-        return latency.Plan(lengths=(1, 3, 5, 10), rounds=2, granularities=("utterance",))
+        return latency.Plan(lengths=(1, 3, 5, 10, 25), rounds=2, granularities=("utterance",))
     return latency.Plan()
 
 

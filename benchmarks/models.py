@@ -38,7 +38,7 @@ CACHE = ROOT / "build" / "models"
 FRAME_FIELD = 400
 FRAME_HOP = 320
 OPSET = 20
-LARGE_PRECISIONS = ("fp32",)
+LARGE_PRECISIONS = ("fp32", "int8")
 LABELS = tuple(f"label{index}" for index in range(9))
 
 

@@ -166,8 +166,12 @@ def parity_table(precision: str, parity: Parity) -> Table:
         table.add_row(
             row.case,
             f"{row.seconds:.2f}",
-            "-" if difference is None else f"{difference:.1e}",
+            "-" if difference is None else f"{difference:.1e}{_own_bound(row, parity)}",
             f"{row.embedding_cosine:.7f}",
             f"{row.frame_embedding_difference:.1e}",
         )
     return table
+
+
+def _own_bound(row: ParityRow, parity: Parity) -> str:
+    return "" if row.bound in (None, parity.bound) else f" of {row.bound:g}"

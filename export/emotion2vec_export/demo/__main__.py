@@ -27,10 +27,10 @@ from emotion2vec_export.synthetic import write_checkpoint
 _SAVE_EVERY = 100
 _EVALUATED = 60
 """Held-out clips a class."""
-_EXCERPTS = 5
-_EXCERPT_SECONDS = 1.9
+_KEPT = 5
+_KEPT_SECONDS = 2.2
 """Of these, how many are written out for tests that have no espeak-ng, and how long at most."""
-_SAMPLE_SECONDS = 2.0
+_SAMPLE_SECONDS = 2.2
 """About the length of the samples for listeners."""
 
 
@@ -72,15 +72,17 @@ def make_demo(output: Path, plan: Plan, cache: Path) -> None:
         evaluation=evaluate(partial(frame_logits, model), held_out(_EVALUATED, plan.seed)),
     )
     write_report(run, output)
-    write_recordings(_excerpts(plan.seed), output / "heldout")
+    write_recordings(_short_clips(plan.seed), output / "heldout")
     _write_samples(output / "samples", plan.seed)
 
 
-def _excerpts(seed: int) -> Iterator[Clip]:
-    """The start of the first held-out clips, at a modest level: FLAC files stay small."""
-    size = int(_EXCERPT_SECONDS * SAMPLE_RATE)
-    for clip in held_out(_EXCERPTS, seed):
-        yield Clip(scaled(clip.samples[:size], 0.25), clip.label)
+def _short_clips(seed: int) -> Iterator[Clip]:
+    """The first short clips of each class, at a modest level: FLAC files stay small."""
+    longest = _KEPT_SECONDS * SAMPLE_RATE
+    short = [clip for clip in held_out(_EVALUATED, seed) if clip.samples.size <= longest]
+    for label in LABELS:
+        for clip in [clip for clip in short if clip.label == label][:_KEPT]:
+            yield Clip(scaled(clip.samples, 0.25), label)
 
 
 def _write_samples(directory: Path, seed: int) -> None:

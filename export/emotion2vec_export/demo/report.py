@@ -104,7 +104,8 @@ Made with `python -m emotion2vec_export.demo --output DIR --seed {plan["seed"]}`
 {held_out["clips"]} clips of sentences *and* voices that training never used (two of its languages
 too), 0.6 to 6 s, with noise 15 to 40 dB below the speech and one in ten over a telephone line. What
 is not held out: the synthesiser, the way each class is rendered, and the kinds of sound that
-`unknown` stands for. So this measures that the model learned its task, not that the task is real.
+`unknown` stands for. The recipe was also adjusted a few times with this set in view. So this
+measures that the model learned its task, not that the task is real.
 
 - accuracy: **{held_out["accuracy"]:.1%}**; single frames: {held_out["frame_accuracy"]:.1%}
 - confidence quantiles: {quantiles}
