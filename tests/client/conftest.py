@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 import wave
 from collections import deque
@@ -35,6 +36,10 @@ LABELS = (
 )
 EMBEDDING_SIZE = 8
 FAST = RetryPolicy(first_pause=0.01, longest_pause=0.02, jitter=0.0)
+
+
+# A shell's background job, as a test run may be, ignores SIGINT, and so would its children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def duration(seconds: float) -> Duration:
