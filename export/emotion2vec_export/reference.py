@@ -1,4 +1,4 @@
-"""FunASR itself, the model that an export is measured against. The only file that imports funasr.
+"""FunASR itself, the model that an export is measured against.
 
 Its padded batches are wrong (which is why this project exists): it is only asked for single clips.
 """
