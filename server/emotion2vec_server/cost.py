@@ -57,10 +57,6 @@ class CostModel:
         g1, g2, g0, f0, f1, f2 = self._coefficients
         return f0 + frames * (f1 + frames * f2) + batch * (g0 + frames * (g1 + frames * g2))
 
-    def best_batch(self, frames: int, max_batch: int) -> int:
-        """Rows of the batch that costs least per row."""
-        return min(range(1, max_batch + 1), key=lambda batch: self.seconds(batch, frames) / batch)
-
 
 def measure(
     run: Callable[[int, int], object],

@@ -119,10 +119,6 @@ def test_any_limits_can_be_measured(max_batch: int, max_frames: int) -> None:
     assert model.seconds(1, max_frames) > 0
 
 
-def test_the_best_batch_is_the_cheapest_per_row() -> None:
-    assert Machine(middling).measure().best_batch(150, 32) == 32
-
-
 @settings(deadline=None, max_examples=50)
 @given(
     st.lists(
