@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import time
+from collections.abc import Awaitable
+from typing import TypeVar
 
 import grpc
 
@@ -13,6 +14,7 @@ from emotion2vec_server.errors import RequestError
 from emotion2vec_server.metrics import Metrics
 from emotion2vec_server.status import Context, abort
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 
@@ -32,33 +34,33 @@ class Calls:
         except TimeoutError:
             _log.warning("calls are still under way", extra={"calls": self._under_way})
 
-    @asynccontextmanager
-    async def handle(self, context: Context, method: str) -> AsyncIterator[None]:
-        """Runs a handler's body.
+    async def run(self, context: Context, method: str, work: Awaitable[T]) -> T:
+        """Does a handler's work.
 
         An error that nobody foresaw becomes INTERNAL with a plain sentence; its traceback goes to
         the log and never onto the wire.
         """
+        began = time.perf_counter()
         self._under_way += 1
         self._idle.clear()
-        with self._metrics.call(method) as ended:
-            try:
-                yield
-                ended("OK")
-            except RequestError as error:
-                ended(error.status)
-                _log.debug("refused", extra={"status": error.status, "reason": str(error)})
-                await abort(context, error)
-            except asyncio.CancelledError:
-                ended("CANCELLED")
-                raise
-            except Exception:  # noqa: BLE001 (the edge: nothing passes it but a status)
-                ended("INTERNAL")
-                _log.exception("unforeseen error in a request")
-                await context.abort(
-                    grpc.StatusCode.INTERNAL, "internal error; the server's log has more"
-                )
-            finally:
-                self._under_way -= 1
-                if not self._under_way:
-                    self._idle.set()
+        code = "OK"
+        try:
+            return await work
+        except RequestError as error:
+            code = error.status
+            _log.debug("refused", extra={"status": code, "reason": str(error)})
+            await abort(context, error)
+        except asyncio.CancelledError:
+            code = "CANCELLED"
+            raise
+        except Exception:  # noqa: BLE001 (the edge: nothing passes it but a status)
+            code = "INTERNAL"
+            _log.exception("unforeseen error in a request")
+            await context.abort(
+                grpc.StatusCode.INTERNAL, "internal error; the server's log has more"
+            )
+        finally:
+            self._metrics.ended(method, code, time.perf_counter() - began)
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()

@@ -88,5 +88,5 @@ class Classes:
 def _normalized_entropy(probabilities: Sequence[float]) -> float:
     if len(probabilities) < 2:
         return 0.0
-    entropy = -sum(share * math.log(share) for share in probabilities if share > 0)
+    entropy = -sum([share * math.log(share) for share in probabilities if share > 0])
     return entropy / math.log(len(probabilities))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
 
 from emotion2vec_server.batcher import BatchRun
@@ -16,30 +16,51 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
 _RATIOS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75)
 
+M = TypeVar("M", bound=MetricWrapperBase)
+
+
+class _Labelled(dict[tuple[str, ...], M], Generic[M]):
+    """A metric by the values of its labels. `labels` itself takes a lock and some microseconds."""
+
+    def __init__(self, metric: M) -> None:
+        super().__init__()
+        self._metric = metric
+
+    def __missing__(self, values: tuple[str, ...]) -> M:
+        child: M = self._metric.labels(*values)
+        self[values] = child
+        return child
+
 
 class Metrics:
     """One server's metrics, in a registry of their own."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
-        self._requests = Counter(
-            "emotion2vec_requests",
-            "Calls ended, by method and gRPC status.",
-            ["method", "code"],
-            registry=registry,
+        self._requests = _Labelled(
+            Counter(
+                "emotion2vec_requests",
+                "Calls ended, by method and gRPC status.",
+                ["method", "code"],
+                registry=registry,
+            )
         )
-        self._request_seconds = Histogram(
-            "emotion2vec_request_seconds",
-            "Time from a call's arrival to its end.",
-            ["method"],
-            buckets=_SECONDS,
-            registry=registry,
+        self._request_seconds = _Labelled(
+            Histogram(
+                "emotion2vec_request_seconds",
+                "Time from a call's arrival to its end.",
+                ["method"],
+                buckets=_SECONDS,
+                registry=registry,
+            )
         )
-        self._audio_seconds = Counter(
-            "emotion2vec_audio_seconds",
-            "Audio received, in seconds of it.",
-            ["method"],
-            registry=registry,
+        self._audio_seconds = _Labelled(
+            Counter(
+                "emotion2vec_audio_seconds",
+                "Audio received, in seconds of it.",
+                ["method"],
+                registry=registry,
+            )
         )
         self._active_streams = Gauge(
             "emotion2vec_active_streams", "Live streams open now.", registry=registry
@@ -94,23 +115,17 @@ class Metrics:
             registry=registry,
         )
 
-    @contextmanager
-    def call(self, method: str) -> Iterator[Callable[[str], None]]:
-        """Times a call; the function that it gives takes the name of the call's gRPC status."""
-        began = time.perf_counter()
-
-        def ended(code: str) -> None:
-            self._requests.labels(method, code).inc()
-            self._request_seconds.labels(method).observe(time.perf_counter() - began)
-
-        yield ended
+    def ended(self, method: str, code: str, seconds: float) -> None:
+        """A call ended with this gRPC status, after so many seconds."""
+        self._requests[method, code].inc()
+        self._request_seconds[(method,)].observe(seconds)
 
     def streams(self, active: Callable[[], int]) -> None:
         """Registers how to ask for the number of open streams; asked when scraped."""
         self._active_streams.set_function(active)
 
     def audio(self, method: str, seconds: float) -> None:
-        self._audio_seconds.labels(method).inc(seconds)
+        self._audio_seconds[(method,)].inc(seconds)
 
     def queue(self, model: str, requests: Callable[[], int], frames: Callable[[], int]) -> None:
         """Registers how to ask for the length of a model's queue; asked when scraped."""
@@ -122,8 +137,9 @@ class Metrics:
         self._inference_seconds.labels(model).observe(run.run_seconds)
         self._batch_size.labels(model).observe(run.rows)
         self._padding.labels(model).observe(1 - run.frames / run.padded_frames)
+        queued = self._queue_seconds.labels(model)
         for seconds in run.queue_seconds:
-            self._queue_seconds.labels(model).observe(seconds)
+            queued.observe(seconds)
 
     def rejected(self, model: str, reason: str) -> None:
         self._rejected.labels(model, reason).inc()

@@ -14,17 +14,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from emotion2vec_server.audio import Samples, write_floats
 from emotion2vec_server.backends.base import Backend, Float32, Int64
 from emotion2vec_server.batcher import Batcher, Completed
 from emotion2vec_server.bundle import Manifest
+from emotion2vec_server.emotion import Classes
 from emotion2vec_server.errors import InvalidRequestError
 from emotion2vec_server.longaudio import Cut, cut
 
 
 class Clip(NamedTuple):
-    """What the batcher carries: samples float32 [S], and whether frame embeddings are wanted."""
+    """What the batcher carries: samples [S], and whether frame embeddings are wanted."""
 
-    samples: Float32
+    samples: Samples
     frame_embeddings: bool
 
 
@@ -106,8 +108,6 @@ class ModelRunner:
 
     def _pad(self, clips: Sequence[Clip], lengths: Int64) -> Float32:
         """Clips as one zero-padded array [B, S], in memory that this thread uses again."""
-        if len(clips) == 1:
-            return clips[0].samples[None]
         longest = int(lengths.max())
         needed = len(clips) * longest
         flat: Float32 | None = getattr(self._workspace, "flat", None)
@@ -115,7 +115,7 @@ class ModelRunner:
             flat = self._workspace.flat = np.empty(needed, dtype=np.float32)
         batch = flat[:needed].reshape(len(clips), longest)
         for row, clip in zip(batch, clips, strict=True):
-            row[: len(clip.samples)] = clip.samples
+            write_floats(clip.samples, row[: len(clip.samples)])
             row[len(clip.samples) :] = 0.0
         return batch
 
@@ -139,18 +139,19 @@ class Recognizer:
         self.precision = precision
         self.provider = provider
         self.max_window = max_window
+        self.classes = Classes(manifest.labels)
         self._overlap = overlap
 
     async def infer(
         self,
-        samples: Float32,
+        samples: Samples,
         *,
         deadline: float | None = None,
         frame_embeddings: bool = False,
         urgent: bool = False,
         caller: str = "",
     ) -> Completed[ClipOutput]:
-        """Runs one window, float32 [S], of any length that the batcher's budget takes.
+        """Runs one window [S] of any length that the batcher's budget takes.
 
         Raises:
             InvalidRequestError: fewer samples than one frame needs.
@@ -173,14 +174,14 @@ class Recognizer:
 
     async def recognize(
         self,
-        samples: Float32,
+        samples: Samples,
         *,
         deadline: float | None = None,
         frame_embeddings: bool = False,
         urgent: bool = False,
         caller: str = "",
     ) -> Recognition:
-        """Recognises float32 samples [S] at 16 kHz, through overlapping windows where it is long.
+        """Recognises samples [S] at 16 kHz, through overlapping windows where it is long.
 
         Args:
             samples: the whole recording.
@@ -193,23 +194,28 @@ class Recognizer:
             InvalidRequestError: fewer samples than one frame needs.
             RequestError: whatever the batcher refuses or the model fails with.
         """
+        if len(samples) <= self.max_window:
+            window = await self.infer(
+                samples,
+                deadline=deadline,
+                frame_embeddings=frame_embeddings,
+                urgent=urgent,
+                caller=caller,
+            )
+            return _single(window)
         cuts = cut(len(samples), self.manifest, self.max_window, self._overlap)
-        # The embedding of long audio is pooled here, over the frames that are kept.
-        wants_frames = frame_embeddings or len(cuts) > 1
         windows = await _all_or_none(
             [
                 self.infer(
                     samples[part.start : part.stop],
                     deadline=deadline,
-                    frame_embeddings=wants_frames,
-                    urgent=urgent and len(cuts) == 1,
+                    # The embedding is pooled here, over the frames that are kept.
+                    frame_embeddings=True,
                     caller=caller,
                 )
                 for part in cuts
             ]
         )
-        if len(cuts) == 1:
-            return _single(windows[0])
         return await asyncio.to_thread(
             self._join, len(samples), cuts, windows, frame_embeddings=frame_embeddings
         )
@@ -270,8 +276,6 @@ async def _all_or_none(
     work: Sequence[Coroutine[Any, Any, Completed[ClipOutput]]],
 ) -> list[Completed[ClipOutput]]:
     """Awaits all of it; when one fails, or the caller leaves, the rest is cancelled."""
-    if len(work) == 1:
-        return [await work[0]]
     tasks = [asyncio.ensure_future(one) for one in work]
     try:
         return await asyncio.gather(*tasks)

@@ -19,10 +19,11 @@ from emotion2vec.v1 import models_pb2, service_pb2
 
 from emotion2vec_server import wire
 from emotion2vec_server.advice import Advice, about_audio, about_emotion, about_length
-from emotion2vec_server.audio import AudioSpec, DecodedAudio, Level, decode
+from emotion2vec_server.audio import AudioSpec, DecodedAudio, decode
 from emotion2vec_server.calls import Calls
 from emotion2vec_server.catalog import Catalog
 from emotion2vec_server.emotion import Emotion
+from emotion2vec_server.envelope import open_envelope
 from emotion2vec_server.errors import InvalidRequestError
 from emotion2vec_server.intake import Intake
 from emotion2vec_server.metrics import Metrics
@@ -50,10 +51,10 @@ class Limits:
 
 
 class Heard(NamedTuple):
-    """Decoded audio, how loud it is, and how long it took to find out."""
+    """Decoded audio, what is doubtful about it, and how long it took to find out."""
 
     audio: DecodedAudio
-    level: Level
+    advice: tuple[Advice, ...]
     seconds: float
 
 
@@ -105,58 +106,63 @@ class EmotionRecognitionService:
         )
 
     async def recognize(self, _requests: AsyncIterator[bytes], context: Context) -> bytes:
-        async with self._calls.handle(context, "Recognize"):
-            caller, deadline = context.peer(), _deadline(context)
-            asked = await self._take_in(context, caller, deadline)
-            self._metrics.audio("Recognize", asked.heard.audio.seconds)
-            recognition = await asked.model.recognize(
-                asked.heard.audio.samples,
-                deadline=deadline,
-                frame_embeddings=asked.query.frame_embeddings,
-                caller=caller,
-            )
-            if _log.isEnabledFor(logging.DEBUG):
-                _log.debug("recognized", extra=_log_fields(asked, recognition))
-            if not recognition.segments:
-                return self._reply(asked, recognition)
-            # Minutes of frames take long enough to be felt by the other callers.
-            return await self._off_loop(self._reply, asked, recognition)
+        return await self._calls.run(context, "Recognize", self._recognize(context))
 
     async def list_models(self, data: bytes, context: Context) -> bytes:
-        async with self._calls.handle(context, "ListModels"):
-            wire.parse(service_pb2.ListModelsRequest, data)
-            models = [self._describe(model) for model in self._catalog.models()]
-            return service_pb2.ListModelsResponse(models=models).SerializeToString()
+        return await self._calls.run(context, "ListModels", self._list_models(data))
 
     async def get_model(self, data: bytes, context: Context) -> bytes:
-        async with self._calls.handle(context, "GetModel"):
-            request = wire.parse(service_pb2.GetModelRequest, data)
-            model = self._describe(self._catalog.get(request.name))
-            return service_pb2.GetModelResponse(model=model).SerializeToString()
+        return await self._calls.run(context, "GetModel", self._get_model(data))
+
+    async def _recognize(self, context: Context) -> bytes:
+        caller, deadline = context.peer(), _deadline(context)
+        asked = await self._take_in(context, caller, deadline)
+        self._metrics.audio("Recognize", asked.heard.audio.seconds)
+        recognition = await asked.model.recognize(
+            asked.heard.audio.samples,
+            deadline=deadline,
+            frame_embeddings=asked.query.frame_embeddings,
+            caller=caller,
+        )
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("recognized", extra=_log_fields(asked, recognition))
+        if not recognition.segments:
+            return self._reply(asked, recognition)
+        # Minutes of frames take long enough to be felt by the other callers.
+        return await self._off_loop(self._reply, asked, recognition)
+
+    async def _list_models(self, data: bytes) -> bytes:
+        wire.parse(service_pb2.ListModelsRequest, data)
+        models = [self._describe(model) for model in self._catalog.models()]
+        return service_pb2.ListModelsResponse(models=models).SerializeToString()
+
+    async def _get_model(self, data: bytes) -> bytes:
+        request = wire.parse(service_pb2.GetModelRequest, data)
+        model = self._describe(self._catalog.get(request.name))
+        return service_pb2.GetModelResponse(model=model).SerializeToString()
 
     async def _take_in(self, context: Context, caller: str, deadline: float | None) -> Asked:
         """Reads and decodes a request; its bytes are given up with that.
 
         A model without room for the result is found out as soon as can be: before the body is read
-        where there is one model, else before the audio is decoded.
+        where there is one model, and before anything is decoded that takes long.
         """
         models = self._catalog.models()
         if len(models) == 1:
             models[0].batcher.check(deadline=deadline, caller=caller)
         async with self._intake.receive(lambda: _body(context)) as data:
-            request = wire.parse(service_pb2.RecognizeRequest, data)
+            envelope, audio = open_envelope(data)
+            request = wire.parse(service_pb2.RecognizeRequest, envelope)
             model = self._catalog.get(request.config.model)
-            query = wire.read_query(request.config, model.manifest)
+            query = wire.read_query(request.config, model.manifest, model.classes)
             spec = wire.read_audio_spec(request.audio_config)
-            model.batcher.check(deadline=deadline, caller=caller)
-            heard = await self._hear(request.audio, spec)
+            content, limit = request.audio or audio, self._limits.max_audio_seconds
+            if spec.is_as_heard and len(content) < _QUICK_BYTES:
+                heard = _hear(content, spec, limit)
+            else:
+                model.batcher.check(deadline=deadline, caller=caller)
+                heard = await self._off_loop(_hear, content, spec, limit)
             return Asked(request.request_id, model, query, heard)
-
-    async def _hear(self, data: bytes, spec: AudioSpec) -> Heard:
-        limit = self._limits.max_audio_seconds
-        if spec.is_as_heard and len(data) < _QUICK_BYTES:
-            return _hear(data, spec, limit)
-        return await self._off_loop(_hear, data, spec, limit)
 
     async def _off_loop(self, function: Callable[..., R], *arguments: object) -> R:
         loop = asyncio.get_running_loop()
@@ -192,15 +198,16 @@ class EmotionRecognitionService:
         return reply.SerializeToString()
 
     def _advice(self, heard: Heard, emotion: Emotion | None) -> Iterator[Advice]:
-        yield from about_audio(heard.audio, heard.level)
+        yield from heard.advice
         yield from about_length(heard.audio.seconds)
         yield from about_emotion(emotion, self._limits.low_confidence)
 
 
-def _hear(data: bytes, spec: AudioSpec, max_seconds: float) -> Heard:
+def _hear(data: bytes | memoryview, spec: AudioSpec, max_seconds: float) -> Heard:
     began = time.perf_counter()
     audio = decode(data, spec, max_seconds)
-    return Heard(audio, audio.level, time.perf_counter() - began)
+    advice = tuple(about_audio(audio, audio.level))
+    return Heard(audio, advice, time.perf_counter() - began)
 
 
 async def _body(context: Context) -> bytes:

@@ -87,18 +87,20 @@ class LiveStreams:
 
     async def stream_recognize(self, requests: AsyncIterator[bytes], context: Context) -> None:
         """Handles one stream of serialized messages."""
-        async with self._calls.handle(context, "StreamRecognize"):
-            opening = self._read_opening(await anext(requests, b""))
-            session = self._admit(opening, context.peer())
-            sequence = count()
-            try:
-                async with aclosing(session.events(_read_requests(requests))) as events:
-                    async for event in events:
-                        message = await self._message(opening, event)
-                        message.sequence = next(sequence)
-                        await self._write(context, message)
-            finally:
-                self._open.remove(session)
+        await self._calls.run(context, "StreamRecognize", self._serve(requests, context))
+
+    async def _serve(self, requests: AsyncIterator[bytes], context: Context) -> None:
+        opening = self._read_opening(await anext(requests, b""))
+        session = self._admit(opening, context.peer())
+        sequence = count()
+        try:
+            async with aclosing(session.events(_read_requests(requests))) as events:
+                async for event in events:
+                    message = await self._message(opening, event)
+                    message.sequence = next(sequence)
+                    await self._write(context, message)
+        finally:
+            self._open.remove(session)
 
     async def _write(self, context: Context, message: service_pb2.StreamRecognizeResponse) -> None:
         """Waits while the caller does not read, if not for ever: its stream is another's place."""
@@ -136,7 +138,10 @@ class LiveStreams:
             audio = wire.read_audio_spec(config.audio_config)
             StreamDecoder(audio)
             query = wire.read_query(
-                config.config, model.manifest, default=recognition_pb2.GRANULARITY_FRAME
+                config.config,
+                model.manifest,
+                model.classes,
+                default=recognition_pb2.GRANULARITY_FRAME,
             )
             detection = config.voice_activity_detection
             if detection not in service_pb2.VoiceActivityDetection.values():

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError, Message
 from numpy.typing import NDArray
 
 from emotion2vec_server.advice import Advice, Code
-from emotion2vec_server.audio import AudioSpec, Encoding
+from emotion2vec_server.audio import AudioSpec, Encoding, Samples
 from emotion2vec_server.bundle import Manifest
 from emotion2vec_server.emotion import Classes, Emotion
 from emotion2vec_server.errors import InvalidRequestError
@@ -69,10 +69,17 @@ def parse(kind: type[M], data: bytes) -> M:
 def read_query(
     config: recognition_pb2.RecognitionConfig,
     manifest: Manifest,
+    classes: Classes,
     *,
     default: recognition_pb2.Granularity = recognition_pb2.GRANULARITY_UTTERANCE,
 ) -> Query:
-    """The query of a RecognitionConfig; `default` is the granularity of a caller who names none.
+    """The query of a RecognitionConfig.
+
+    Args:
+        config: as the caller sent it.
+        manifest: of the model.
+        classes: all of the model's.
+        default: the granularity of a caller who names none.
 
     Raises:
         InvalidRequestError: an enum value or a label that does not exist, or frame scores of a
@@ -93,7 +100,9 @@ def read_query(
             "ask for return_frame_embeddings",
         )
     return Query(
-        classes=Classes(manifest.labels, config.allowed_labels),
+        classes=Classes(manifest.labels, config.allowed_labels)
+        if config.allowed_labels
+        else classes,
         frames=frames and bool(manifest.labels),
         # Without a classifier the embedding is the only result there is.
         embedding=config.return_embedding or not manifest.labels,
@@ -193,8 +202,10 @@ def warnings(advice: Iterable[Advice]) -> list[recognition_pb2.Warning]:
     ]
 
 
-def linear16(samples: Floats) -> bytes:
-    """float32 samples at full scale 1 as 16-bit little-endian PCM, clipped at full scale."""
+def linear16(samples: Samples) -> bytes:
+    """Samples as 16-bit little-endian PCM, clipped at full scale."""
+    if samples.dtype == np.int16:
+        return samples.astype("<i2", copy=False).tobytes()
     scaled = np.clip(np.rint(samples * 32768.0), -32768, 32767)
     return bytes(scaled.astype("<i2").data)
 

@@ -58,6 +58,10 @@ def test_every_warning_has_a_code_on_the_wire() -> None:
     assert {message.code for message in messages} == set(recognition_pb2.WarningCode.values()) - {0}
 
 
+def query(manifest: Manifest, config: recognition_pb2.RecognitionConfig) -> wire.Query:
+    return wire.read_query(config, manifest, Classes(manifest.labels))
+
+
 def test_every_encoding_is_understood() -> None:
     encodings = [
         wire.read_audio_spec(
@@ -76,16 +80,16 @@ def test_an_unknown_encoding_is_named() -> None:
 
 def test_an_unknown_granularity_is_named() -> None:
     with pytest.raises(InvalidRequestError, match="9") as error:
-        wire.read_query(recognition_pb2.RecognitionConfig(granularity=9), MANIFEST)
+        query(MANIFEST, recognition_pb2.RecognitionConfig(granularity=9))
     assert error.value.field == "config.granularity"
 
 
 def test_a_model_without_a_classifier_gives_its_embedding() -> None:
-    assert wire.read_query(recognition_pb2.RecognitionConfig(), HEADLESS).embedding
+    assert query(HEADLESS, recognition_pb2.RecognitionConfig()).embedding
     with pytest.raises(InvalidRequestError, match="no classifier"):
-        wire.read_query(
-            recognition_pb2.RecognitionConfig(granularity=recognition_pb2.GRANULARITY_FRAME),
+        query(
             HEADLESS,
+            recognition_pb2.RecognitionConfig(granularity=recognition_pb2.GRANULARITY_FRAME),
         )
 
 
@@ -93,3 +97,4 @@ def test_linear16_round_trip_and_clipping() -> None:
     samples = np.array([0, 1, -1, 0.5, 2, -2], dtype=np.float32)
     back = np.frombuffer(wire.linear16(samples), dtype="<i2")
     assert back.tolist() == [0, 32767, -32768, 16384, 32767, -32768]
+    assert wire.linear16(back) == wire.linear16(samples)

@@ -32,7 +32,7 @@ SERVER_LAYERS = (
     {"auth", "health", "service"},
     {"stream_service"},
     {"calls"},
-    {"status", "wire"},
+    {"envelope", "status", "wire"},
     {"session"},
     {"streaming"},
     {"catalog", "loading"},
@@ -70,7 +70,11 @@ class Door(NamedTuple):
 DOORS = {
     "emotion2vec_server": (
         Door("av", "av", {"audio.ffmpeg"}),
-        Door("emotion2vec.v1", "emotion2vec-protos", {"app", "service", "stream_service", "wire"}),
+        Door(
+            "emotion2vec.v1",
+            "emotion2vec-protos",
+            {"app", "envelope", "service", "stream_service", "wire"},
+        ),
         Door("google.protobuf", "protobuf", {"service", "status", "stream_service", "wire"}),
         Door("google.rpc", "googleapis-common-protos", {"status"}),
         Door("grpc", "grpcio", {"app", "auth", "calls", "service", "status"}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from emotion2vec_server.audio import ffmpeg
 from emotion2vec_server.audio.level import Level
 from emotion2vec_server.audio.mix import mix_down, require_finite
 from emotion2vec_server.audio.resample import Resampler
-from emotion2vec_server.audio.samples import Float32, SampleFormat
+from emotion2vec_server.audio.samples import Float32, SampleFormat, Samples, as_float
 from emotion2vec_server.audio.sniff import Sniffed, sniff, sniff_signature
 from emotion2vec_server.audio.source import Source, open_samples, undecodable
 from emotion2vec_server.audio.spec import SAMPLE_RATE, AudioSpec, Encoding
@@ -31,7 +31,7 @@ RAW_FORMATS: Final = {
 class DecodedAudio:
     """Audio as the model hears it."""
 
-    samples: Float32
+    samples: Samples
     """[S], 16 kHz mono, contiguous, finite, at least one. Read-only: it may be a view of the
     request's own bytes."""
     source_rate: int
@@ -44,9 +44,14 @@ class DecodedAudio:
         return self.samples.size / SAMPLE_RATE
 
     @property
+    def floats(self) -> Float32:
+        """The samples as float32; a copy where they came in 16 bits."""
+        return as_float(self.samples)
+
+    @property
     def level(self) -> Level:
-        """Peak, RMS and clipping, measured anew at each call."""
-        return Level.of(self.samples)
+        """How loud it is."""
+        return Level(self.samples)
 
 
 def decode(data: bytes | memoryview, spec: AudioSpec, max_seconds: float) -> DecodedAudio:
@@ -73,13 +78,13 @@ def decode(data: bytes | memoryview, spec: AudioSpec, max_seconds: float) -> Dec
     return DecodedAudio(samples, source.sample_rate, source.channels)
 
 
-def _convert(source: Source, max_seconds: float) -> Float32:
+def _convert(source: Source, max_seconds: float) -> Samples:
     skip = round(source.skip * source.sample_rate)
     last = math.inf if source.keep is None else skip + round(source.keep * source.sample_rate)
     # An encoder's run-in is no audio; more than a second of it is decoding all the same.
     limit = max_seconds * source.sample_rate + min(skip, source.sample_rate)
     resampler = Resampler(source.sample_rate)
-    heard: list[Float32] = []
+    heard: list[Samples] = []
     end = 0
     for block in source.blocks:
         start, end = end, end + block.shape[1]
@@ -94,7 +99,9 @@ def _convert(source: Source, max_seconds: float) -> Float32:
     full = [part for part in heard if part.size]
     if not full:
         raise undecodable("the audio holds no samples: send some sound")
-    return full[0] if len(full) == 1 else np.concatenate(full)
+    if len(full) == 1:
+        return full[0]
+    return cast(Samples, np.concatenate(full))
 
 
 def _open_raw(data: memoryview, spec: AudioSpec) -> Source:

@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from emotion2vec_server.audio.samples import Float32
+import numpy as np
+from numpy.typing import NDArray
+
+from emotion2vec_server.audio.samples import Float32, Samples, as_float
 from emotion2vec_server.errors import InvalidRequestError
 
 
-def mix_down(block: Float32) -> Float32:
+def mix_down(block: Samples) -> Samples:
     """The mean over channels of [channels, n]: [n]. One channel is not copied."""
     if len(block) == 1:
-        return np.ascontiguousarray(block[0])
+        mono: NDArray[Any] = np.ascontiguousarray(block[0])
+        return mono
+    floats = as_float(block)
     with np.errstate(over="ignore", invalid="ignore"):
-        total: Float32 = block[0] + block[1]
-        for channel in block[2:]:
+        total: Float32 = floats[0] + floats[1]
+        for channel in floats[2:]:
             total += channel
-        total /= np.float32(len(block))
+        total /= np.float32(len(floats))
     return total
 
 
-def require_finite(samples: Float32) -> None:
+def require_finite(samples: Samples) -> None:
     """Checked behind the resampler: it spreads a NaN over its neighbours, it never hides one.
 
     Raises:
         InvalidRequestError: a sample is NaN or infinite, or so large that mixing or resampling it
             overflowed.
     """
-    if not np.isfinite(samples).all():
+    if samples.dtype != np.int16 and not np.isfinite(samples).all():
         raise InvalidRequestError(
             "audio", "the audio holds NaN or infinite samples: full scale is -1 to 1"
         )

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 import soxr
 
-from emotion2vec_server.audio.samples import Float32
+from emotion2vec_server.audio.samples import Float32, Samples, as_float
 from emotion2vec_server.audio.spec import SAMPLE_RATE
 
 QUALITY = "HQ"
@@ -34,11 +34,11 @@ class Resampler:
             else soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality=QUALITY)
         )
 
-    def push(self, samples: Float32) -> Float32:
+    def push(self, samples: Samples) -> Samples:
         """What can be said after [n] more samples: [m], m may be 0."""
         if self._stream is None:
             return samples
-        resampled: Float32 = self._stream.resample_chunk(samples)
+        resampled: Float32 = self._stream.resample_chunk(as_float(samples))
         return resampled
 
     def finish(self) -> Float32:

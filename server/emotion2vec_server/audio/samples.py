@@ -1,4 +1,9 @@
-"""Bytes of bare samples to float32. Full scale is -1 to 1; integers are divided by 2^(bits - 1)."""
+"""Bytes of bare samples to arrays. Full scale is -1 to 1; integers are divided by 2^(bits - 1).
+
+16-bit samples, which is what most callers send, stay as they came until something computes with
+them: the batch that they are padded into, or a resampler. That spares each request an array twice
+the size of its bytes.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,12 @@ from numpy.typing import NDArray
 from emotion2vec_server.audio import g711
 
 Float32 = NDArray[np.float32]
+Int16 = NDArray[np.int16]
+Samples = Float32 | Int16
+"""float32 of full scale 1, or int16 of full scale 32768."""
 Buffer = bytes | memoryview
+
+_SCALE_16 = np.float32(2.0**-15)
 
 
 class SampleFormat(Enum):
@@ -32,19 +42,21 @@ class SampleFormat(Enum):
         return self.value[1]
 
 
-_INTEGERS: Final = {SampleFormat.S16: "<i2", SampleFormat.S32: "<i4"}
 _FLOATS: Final = {SampleFormat.F32: "<f4", SampleFormat.F64: "<f8"}
 _TABLES: Final = {SampleFormat.MULAW: g711.MULAW, SampleFormat.ALAW: g711.ALAW}
 
 
-def to_float(data: Buffer, sample_format: SampleFormat) -> Float32:
+def read_samples(data: Buffer, sample_format: SampleFormat) -> Samples:
     """All samples of `data`, whose length is a multiple of the sample's width.
 
-    Values are not checked: floats may be NaN or infinite. F32 that lies aligned in memory is not
-    copied: the result is then a read-only view.
+    Values are not checked: floats may be NaN or infinite. S16, and F32 that lies aligned in memory,
+    are not copied: the result is then a read-only view.
     """
-    if sample_format in _INTEGERS:
-        return scale_integers(np.frombuffer(data, _INTEGERS[sample_format]))
+    if sample_format is SampleFormat.S16:
+        pcm: Int16 = np.frombuffer(data, "<i2")
+        return pcm.astype(np.int16, copy=False)
+    if sample_format is SampleFormat.S32:
+        return scale_integers(np.frombuffer(data, "<i4"))
     if sample_format in _FLOATS:
         values = np.frombuffer(data, _FLOATS[sample_format])
         with np.errstate(over="ignore", invalid="ignore"):
@@ -55,6 +67,19 @@ def to_float(data: Buffer, sample_format: SampleFormat) -> Float32:
     if sample_format is SampleFormat.U8:
         return (octets.astype(np.float32) - np.float32(128)) * np.float32(1 / 128)
     return scale_integers(_widen_24(octets))
+
+
+def as_float(samples: Samples) -> Float32:
+    """The same samples as float32; float32 is not copied."""
+    return scale_integers(samples) if samples.dtype == np.int16 else samples  # type: ignore[return-value, arg-type]
+
+
+def write_floats(samples: Samples, out: Float32) -> None:
+    """Writes the samples [n] into `out` [n], at full scale 1."""
+    if samples.dtype == np.int16:
+        np.multiply(samples, _SCALE_16, out=out)
+    else:
+        out[:] = samples
 
 
 def scale_integers(values: NDArray[np.signedinteger[Any]]) -> Float32:

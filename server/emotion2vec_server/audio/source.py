@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from emotion2vec_server.audio.samples import Buffer, Float32, SampleFormat, to_float
+from emotion2vec_server.audio.samples import Buffer, SampleFormat, Samples, read_samples
 from emotion2vec_server.audio.spec import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 from emotion2vec_server.errors import InvalidRequestError
 
@@ -18,7 +18,7 @@ class Source(NamedTuple):
 
     sample_rate: int
     channels: int
-    blocks: Iterator[Float32]
+    blocks: Iterator[Samples]
     """[channels, n] each. Decoding happens here, so a reader may stop it at any time."""
     skip: float = 0.0
     """Seconds at the beginning that the file says not to play (an encoder's run-in)."""
@@ -34,13 +34,13 @@ def open_samples(
     return Source(sample_rate, channels, _blocks(memoryview(data), sample_format, channels))
 
 
-def _blocks(data: memoryview, sample_format: SampleFormat, channels: int) -> Iterator[Float32]:
+def _blocks(data: memoryview, sample_format: SampleFormat, channels: int) -> Iterator[Samples]:
     frame = sample_format.width * channels
     end = len(data) // frame * frame
     step = _BLOCK // channels * frame
     for start in range(0, end, step):
         piece = data[start : min(end, start + step)]
-        yield to_float(piece, sample_format).reshape(-1, channels).T
+        yield read_samples(piece, sample_format).reshape(-1, channels).T
 
 
 def check_shape(sample_rate: int, channels: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from emotion2vec_server.audio.decode import RAW_FORMATS
 from emotion2vec_server.audio.mix import mix_down, require_finite
 from emotion2vec_server.audio.resample import Resampler
-from emotion2vec_server.audio.samples import Float32, to_float
+from emotion2vec_server.audio.samples import Float32, as_float, read_samples
 from emotion2vec_server.audio.spec import AudioSpec
 from emotion2vec_server.errors import InvalidRequestError
 
@@ -42,8 +42,9 @@ class StreamDecoder:
             data = self._rest + data
         end = len(data) // self._frame * self._frame
         self._rest = data[end:]
-        block = to_float(memoryview(data)[:end], self._format).reshape(-1, self._channels).T
-        return self._checked(self._resampler.push(mix_down(block)))
+        samples = as_float(read_samples(memoryview(data)[:end], self._format))
+        block = samples.reshape(-1, self._channels).T
+        return self._checked(as_float(self._resampler.push(mix_down(block))))
 
     def finish(self) -> Float32:
         """The last [n] samples. The decoder is spent afterwards.

@@ -31,9 +31,9 @@ def try_to_decode(data: bytes, spec: AudioSpec = DETECT) -> None:
     except TooLargeError:
         pass
     else:
-        assert audio.samples.size > 0
-        assert audio.samples.ndim == 1
-        assert np.isfinite(audio.samples).all()
+        assert audio.floats.size > 0
+        assert audio.floats.ndim == 1
+        assert np.isfinite(audio.floats).all()
 
 
 @settings(deadline=None, max_examples=300)
@@ -276,7 +276,7 @@ def test_mp4_that_keeps_its_audio_elsewhere_opens_nothing(
                 ">I", grown, where, struct.unpack_from(">I", grown, where)[0] + len(dref) - size
             )
         np.testing.assert_array_equal(
-            decode(bytes(grown), DETECT, 300).samples, decode(original, DETECT, 300).samples
+            decode(bytes(grown), DETECT, 300).floats, decode(original, DETECT, 300).floats
         )
     assert_not_called(listener)
 

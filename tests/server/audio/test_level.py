@@ -13,10 +13,10 @@ def sine(amplitude: float) -> np.ndarray:
 
 
 def test_a_sine_has_its_textbook_level() -> None:
-    level = Level.of(sine(0.5))
+    level = Level(sine(0.5))
     assert level.rms == pytest.approx(0.5 / np.sqrt(2), rel=1e-4)
     assert level.peak == pytest.approx(0.5, rel=1e-3)
-    assert Level.of(-sine(0.5)[:60]).peak == pytest.approx(0.5, rel=1e-2)
+    assert Level(-sine(0.5)[:60]).peak == pytest.approx(0.5, rel=1e-2)
 
 
 @pytest.mark.parametrize(
@@ -24,20 +24,20 @@ def test_a_sine_has_its_textbook_level() -> None:
     [np.zeros(0, np.float32), np.zeros(16000, np.float32), np.full(16000, 0.5, np.float32)],
 )
 def test_nothing_zeros_and_an_offset_are_silent(samples: np.ndarray) -> None:
-    assert Level.of(samples).is_silent
+    assert Level(samples).is_silent
 
 
 def test_the_silence_of_a_law_is_silent_and_quiet_speech_is_not() -> None:
     spec = AudioSpec(Encoding.ALAW, 8000)
     assert decode(b"\xd5\x55" * 4000, spec, 10).level.is_silent
-    assert not Level.of(sine(0.003)).is_silent
+    assert not Level(sine(0.003)).is_silent
 
 
 def test_clipping_is_told_from_a_full_scale_peak() -> None:
     peaks = sine(0.9)
     peaks[::1600] = 1.0
-    assert not Level.of(peaks).is_clipped
-    assert Level.of(np.clip(sine(1.5), -1, 1)).is_clipped
+    assert not Level(peaks).is_clipped
+    assert Level(np.clip(sine(1.5), -1, 1)).is_clipped
 
 
 @pytest.mark.parametrize("rate", [8000, 44100])

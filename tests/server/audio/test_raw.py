@@ -37,7 +37,7 @@ def test_g711_has_the_values_of_the_recommendation() -> None:
 def test_linear16_is_divided_by_32768_exactly() -> None:
     values = np.arange(-32768, 32768, dtype="<i2")
     audio = decode(values.tobytes(), AudioSpec(Encoding.LINEAR16, 16000), 10)
-    np.testing.assert_array_equal(audio.samples.astype(np.float64) * 32768, values)
+    np.testing.assert_array_equal(audio.floats.astype(np.float64) * 32768, values)
 
 
 def test_float32_at_16_khz_is_not_copied() -> None:
@@ -154,7 +154,7 @@ def test_a_stream_is_the_whole_to_the_bit_however_it_is_cut(
     assert joined.dtype == np.float32
     assert abs(joined.size - frames * 16000 / rate) <= 1
     if joined.size:
-        np.testing.assert_array_equal(joined, decode(data, spec, 10).samples)
+        np.testing.assert_array_equal(joined, decode(data, spec, 10).floats)
 
 
 @pytest.mark.parametrize("rate", [8000, 44100, 16000])
@@ -164,7 +164,7 @@ def test_a_stream_may_come_byte_by_byte(rate: int) -> None:
     stream = StreamDecoder(spec)
     parts = [stream.push(data[i : i + 1]) for i in range(len(data))]
     joined = np.concatenate([*parts, stream.finish()])
-    np.testing.assert_array_equal(joined, decode(data, spec, 10).samples)
+    np.testing.assert_array_equal(joined, decode(data, spec, 10).floats)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
