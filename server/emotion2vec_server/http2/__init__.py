@@ -2,7 +2,7 @@
 
 from emotion2vec_server.http2.connection import Application, Connection, Limits
 from emotion2vec_server.http2.faults import ErrorCode
-from emotion2vec_server.http2.headers import Field, Headers, block, response_block, size_of
+from emotion2vec_server.http2.headers import Field, Headers, block, response_block
 from emotion2vec_server.http2.stream import Receiver, Stream
 
 __all__ = [
@@ -16,5 +16,4 @@ __all__ = [
     "Stream",
     "block",
     "response_block",
-    "size_of",
 ]

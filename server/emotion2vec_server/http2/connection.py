@@ -29,12 +29,7 @@ from typing import Protocol
 from emotion2vec_server.http2 import frames
 from emotion2vec_server.http2.faults import ErrorCode, PeerError
 from emotion2vec_server.http2.frame_reader import FrameReader
-from emotion2vec_server.http2.headers import (
-    HeaderDecoder,
-    Headers,
-    fault_of_request,
-    fault_of_trailers,
-)
+from emotion2vec_server.http2.headers import HeaderDecoder, Headers
 from emotion2vec_server.http2.outbound import Outbound
 from emotion2vec_server.http2.patience import Patience
 from emotion2vec_server.http2.stream import ReceiveWindow, Stream
@@ -374,7 +369,7 @@ class Connection:
         if max(self._calls, len(self.streams)) > self._limits.max_streams:
             self._calls -= 1
             self._break(stream, ErrorCode.REFUSED_STREAM)
-        elif fault_of_request(headers) is not None:
+        elif headers.fault_of_request is not None:
             self._calls -= 1
             self._break(stream, ErrorCode.PROTOCOL_ERROR)
         else:
@@ -385,7 +380,7 @@ class Connection:
     def _on_trailers(self, stream: Stream, headers: Headers, end: bool) -> None:
         if stream.peer_ended:
             self._break(stream, ErrorCode.STREAM_CLOSED)
-        elif not end or fault_of_trailers(headers) is not None:
+        elif not end or headers.fault_of_trailers is not None:
             self._break(stream, ErrorCode.PROTOCOL_ERROR)
         else:
             self._end_of_request(stream)

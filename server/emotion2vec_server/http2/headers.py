@@ -11,14 +11,14 @@ costs some bytes on the wire, and saves the time and the memory of a table for e
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 
 from hpack import Decoder, HPACKError, OversizedHeaderListError
 
 from emotion2vec_server.http2.faults import ErrorCode, PeerError
 
 Field = tuple[bytes, bytes]
-Headers = tuple[Field, ...]
 
 _INDEXED = bytes(range(0x81, 0xFF))
 """An index in one byte (RFC 7541, section 6.1)."""
@@ -43,6 +43,38 @@ _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _BAD_VALUE = re.compile(rb"[\0\r\n]|^[ \t]|[ \t]\Z")
 
 
+class Headers(tuple[Field, ...]):
+    """The fields of a header section, in order; what is asked of them is found out once."""
+
+    @cached_property
+    def values(self) -> dict[bytes, bytes]:
+        """Values by name, the last where a name is repeated."""
+        return dict(self)
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes as SETTINGS_MAX_HEADER_LIST_SIZE counts them."""
+        return sum(len(name) + len(value) + 32 for name, value in self)
+
+    @cached_property
+    def fault_of_request(self) -> str | None:
+        """What makes a request malformed (RFC 9113, sections 8.2 and 8.3); None where nothing
+        does."""
+        pseudo = [name for name, _ in self if name.startswith(b":")]
+        if len(set(pseudo)) < len(pseudo) or not _REQUIRED <= set(pseudo) <= _PSEUDO:
+            return "pseudo-headers missing, repeated or unknown"
+        if any(name.startswith(b":") for name, _ in self[len(pseudo) :]):
+            return "a pseudo-header after other fields"
+        if not self.values[b":path"]:
+            return "an empty :path"
+        return _fault_of(self, len(pseudo))
+
+    @cached_property
+    def fault_of_trailers(self) -> str | None:
+        """The same for the fields that end a request."""
+        return _fault_of(self, 0)
+
+
 class HeaderDecoder:
     """Decodes the header blocks of one connection, all of them and in order."""
 
@@ -65,7 +97,7 @@ class HeaderDecoder:
             raise PeerError(ErrorCode.ENHANCE_YOUR_CALM, "headers too large") from error
         except HPACKError as error:
             raise PeerError(ErrorCode.COMPRESSION_ERROR, "headers are no HPACK") from error
-        headers = tuple((bytes(name), bytes(value)) for name, value in fields)
+        headers = Headers((bytes(name), bytes(value)) for name, value in fields)
         if block.translate(None, _INDEXED):
             self._remembered.clear()
         elif len(block) < _MAX_REMEMBERED_BYTES and len(self._remembered) < _MAX_REMEMBERED:
@@ -73,31 +105,10 @@ class HeaderDecoder:
         return headers
 
 
-def size_of(headers: Headers) -> int:
-    """Bytes as SETTINGS_MAX_HEADER_LIST_SIZE counts them."""
-    return sum(len(name) + len(value) + 32 for name, value in headers)
-
-
-def fault_of_request(headers: Headers) -> str | None:
-    """What makes a request malformed (RFC 9113, sections 8.2 and 8.3); None where nothing does."""
-    pseudo = [name for name, _ in headers if name.startswith(b":")]
-    if len(set(pseudo)) < len(pseudo) or not _REQUIRED <= set(pseudo) <= _PSEUDO:
-        return "pseudo-headers missing, repeated or unknown"
-    if any(name.startswith(b":") for name, _ in headers[len(pseudo) :]):
-        return "a pseudo-header after other fields"
-    if any(name == b":path" and not value for name, value in headers):
-        return "an empty :path"
-    return _fault_of_fields(headers, len(pseudo))
-
-
-def fault_of_trailers(headers: Headers) -> str | None:
-    """The same for the fields that end a request."""
-    return _fault_of_fields(headers, 0)
-
-
-def _fault_of_fields(headers: Headers, begin: int) -> str | None:
-    for index, (name, value) in enumerate(headers):
-        if index >= begin and not _NAME.fullmatch(name):
+def _fault_of(fields: Sequence[Field], pseudo: int) -> str | None:
+    """The same for fields of any kind, the first of which are so many pseudo-headers."""
+    for index, (name, value) in enumerate(fields):
+        if index >= pseudo and not _NAME.fullmatch(name):
             return "a field name with bytes that names don't have"
         if _BAD_VALUE.search(value):
             return "a field value with bytes that values don't have"

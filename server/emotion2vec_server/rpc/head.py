@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import grpc
 
-from emotion2vec_server.http2 import Headers, size_of
+from emotion2vec_server.http2 import Headers
 from emotion2vec_server.rpc.encoding import NAMES
 from emotion2vec_server.rpc.faults import CallError, HttpError
 
@@ -34,13 +34,13 @@ def read(headers: Headers, max_bytes: int) -> Head:
         HttpError: the method is not POST, or the content is not gRPC's.
         CallError: the fields are more than `max_bytes`, or one of them makes no sense.
     """
-    fields = dict(headers)
+    fields = headers.values
     if fields[b":method"] != b"POST":
         raise HttpError(405)
     kind = fields.get(b"content-type", b"").lower()
     if kind != _CONTENT_TYPES[0] and not kind.startswith(_CONTENT_TYPES[1:]):
         raise HttpError(415)
-    if size_of(headers) > max_bytes:
+    if headers.size > max_bytes:
         raise CallError(
             grpc.StatusCode.RESOURCE_EXHAUSTED,
             f"the metadata has more than {max_bytes} bytes, the most that this server takes",
