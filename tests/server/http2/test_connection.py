@@ -316,7 +316,8 @@ def test_same_bytes_same_events(cuts: list[int]) -> None:
     assert split.events == whole.events
     assert split.answers() == whole.answers()
     # The last frame is on a stream that was never opened.
-    assert whole.events[-2:] == [("end", 7), ("reset", 7, ErrorCode.CANCEL)]
+    assert ("end", 7) in whole.events
+    assert whole.connection.failure is not None
 
 
 def test_byte_by_byte() -> None:
