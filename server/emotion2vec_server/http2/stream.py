@@ -98,6 +98,11 @@ class Stream:
         self.peer_ended = False
         self.gone = False
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Of the response, in the outbox."""
+        return sum(map(len, self.outbox))
+
     def next_part(self, limit: int) -> memoryview:
         """Takes the next bytes of the outbox, `limit` at most."""
         part = self.outbox[0]

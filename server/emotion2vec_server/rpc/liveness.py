@@ -14,12 +14,15 @@ from enum import Enum
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds; see above."""
+    """Seconds; see above, and `stalls` for how long an answer may stand still."""
 
     handshake: float = 10.0
     silence: float = 60.0
     answer: float = 20.0
     idle: float = 600.0
+    stall: float = 60.0
+    check: float = 2.5
+    """Between two looks at all this."""
 
 
 class Verdict(Enum):

@@ -17,6 +17,7 @@ from emotion2vec_server.rpc.handling import handle
 from emotion2vec_server.rpc.limits import Limits
 from emotion2vec_server.rpc.liveness import Liveness, Verdict
 from emotion2vec_server.rpc.routes import Routes
+from emotion2vec_server.rpc.stalls import Stalls
 
 _WRITE_BUFFER = 2**18
 """Bytes that the transport holds before the peer counts as one that doesn't read."""
@@ -54,6 +55,7 @@ class Peer(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self._http2 = http2.Connection(self, host.limits.http2)
         self._liveness = Liveness(host.limits.patience, self._loop.time())
+        self._stalls = Stalls(host.limits.patience.stall)
         self._heard = False
         self._transport: asyncio.Transport | None = None
         self._is_full = False
@@ -142,7 +144,12 @@ class Peer(asyncio.BufferedProtocol):
     # What the server calls.
 
     def check(self, now: float) -> None:
-        """Asks for a sign of life, or ends the connection, when that is due."""
+        """Asks for a sign of life, ends the connection, or answers that nobody takes, when that is
+        due."""
+        for stream in self._stalls.check(now, self._http2.streams.values()):
+            _log.debug("answer not taken", extra={"peer": self.name})
+            self._http2.reset(stream, http2.ErrorCode.CANCEL)
+            stream.receiver.on_reset(http2.ErrorCode.CANCEL)
         verdict = self._liveness.check(
             now,
             heard=self._heard,
@@ -153,12 +160,12 @@ class Peer(asyncio.BufferedProtocol):
         match verdict:
             case Verdict.PING:
                 self._http2.ping()
-                self._flush()
             case Verdict.LEAVE:
-                self.leave()
+                self._http2.leave()
             case Verdict.DROP:
                 _log.debug("no sign of life", extra={"peer": self.name})
                 self.abort()
+        self._flush()
 
     @property
     def is_quiet(self) -> bool:

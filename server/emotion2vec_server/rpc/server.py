@@ -16,7 +16,6 @@ from emotion2vec_server.rpc.peer import Peer
 from emotion2vec_server.rpc.routes import Handler, Routes
 
 _RECEIVE_BYTES = 2**18
-_CHECK_SECONDS = 2.5
 _FAREWELL_SECONDS = 1.0
 """For what was written last to be read."""
 _log = logging.getLogger(__name__)
@@ -129,6 +128,6 @@ class Server:
     async def _watch_peers(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(_CHECK_SECONDS)
+            await asyncio.sleep(self.limits.patience.check)
             for peer in tuple(self._peers):
                 peer.check(loop.time())
