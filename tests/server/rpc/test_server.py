@@ -231,6 +231,7 @@ def certificate(folder: Path, subject: str, *issuer: str) -> tuple[Path, Path]:
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-nodes", "-days", "1"]
     names = ["-subj", f"/CN={subject}", "-addext", "subjectAltName=IP:127.0.0.1"]
     names += ["-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    files = ["-out", str(paths[0]), "-keyout", str(paths[1])]
     subprocess.run([*command, *names, *issuer, *files], check=True, capture_output=True)
     return paths
 
@@ -354,9 +355,8 @@ async def test_peer_that_does_not_read_is_not_read_from() -> None:
             with pytest.raises((TimeoutError, ConnectionError)):
                 await _ask_without_reading(plain)
             # It counts as one that vanished.
-            async with asyncio.timeout(5):
-                while server._peers:
-                    await asyncio.sleep(0.05)
+            await asyncio.wait_for(server._until(lambda: not server._peers, 5), 5)
+            assert not server._peers
 
 
 async def _ask_without_reading(plain: socket.socket) -> None:
