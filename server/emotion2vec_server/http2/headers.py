@@ -1,8 +1,8 @@
 """Header blocks: HPACK (RFC 7541) to lists of fields, and fields to HPACK.
 
 Decoding has a state, the table of fields that the peer has named before. A client that sends like
-calls soon sends nothing but indexes into that table. Such a block, of indexed fields alone, changes
-no state; so what it stands for is remembered until another block may have changed the table.
+calls soon sends like blocks, of indexes into that table and perhaps of literals that it leaves out
+of it. So what such a block stands for is remembered until another block has changed the table.
 
 Encoding has none: every field is written as a literal that no table takes up (section 6.2.2). It
 costs some bytes on the wire, and saves the time and the memory of a table for each connection.
@@ -15,15 +15,14 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 from hpack import Decoder, HPACKError, OversizedHeaderListError
+from hpack.table import HeaderTable
 
 from emotion2vec_server.http2.faults import ErrorCode, PeerError
 
 Field = tuple[bytes, bytes]
 
-_INDEXED = bytes(range(0x81, 0xFF))
-"""An index in one byte (RFC 7541, section 6.1)."""
 _MAX_REMEMBERED = 64
-_MAX_REMEMBERED_BYTES = 64
+_MAX_REMEMBERED_BYTES = 512
 _LITERAL = b"\0"
 _SMALL = 127
 _STATUS_200 = b"\x88"
@@ -75,12 +74,23 @@ class Headers(tuple[Field, ...]):
         return _fault_of(self, 0)
 
 
+class _Table(HeaderTable):
+    """The decoder's table, which counts what is added to it."""
+
+    additions = 0
+
+    def add(self, name: bytes, value: bytes) -> None:
+        self.additions += 1
+        super().add(name, value)
+
+
 class HeaderDecoder:
     """Decodes the header blocks of one connection, all of them and in order."""
 
     def __init__(self, max_list_bytes: int) -> None:
         """`max_list_bytes` bounds a list as RFC 9113 counts it, 32 bytes a field added."""
         self._decoder = Decoder(max_header_list_size=max_list_bytes)
+        self._decoder.header_table = self._table = _Table()
         self._remembered: dict[bytes, Headers] = {}
 
     def decode(self, block: bytes) -> Headers:
@@ -91,6 +101,7 @@ class HeaderDecoder:
         """
         if (known := self._remembered.get(block)) is not None:
             return known
+        additions = self._table.additions
         try:
             fields = self._decoder.decode(block, raw=True)
         except OversizedHeaderListError as error:
@@ -98,11 +109,17 @@ class HeaderDecoder:
         except HPACKError as error:
             raise PeerError(ErrorCode.COMPRESSION_ERROR, "headers are no HPACK") from error
         headers = Headers((bytes(name), bytes(value)) for name, value in fields)
-        if block.translate(None, _INDEXED):
+        changes_table = self._table.additions != additions or _resizes_table(block)
+        if changes_table or len(self._remembered) >= _MAX_REMEMBERED:
             self._remembered.clear()
-        elif len(block) < _MAX_REMEMBERED_BYTES and len(self._remembered) < _MAX_REMEMBERED:
+        if not changes_table and len(block) <= _MAX_REMEMBERED_BYTES:
             self._remembered[block] = headers
         return headers
+
+
+def _resizes_table(block: bytes) -> bool:
+    """A block may begin with a new size for the table (RFC 7541, sections 4.2 and 6.3)."""
+    return bool(block) and block[0] & 0xE0 == 0x20
 
 
 def _fault_of(fields: Sequence[Field], pseudo: int) -> str | None:
