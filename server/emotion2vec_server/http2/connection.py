@@ -20,22 +20,20 @@ What is not there: pushes, priorities (RFC 9113 deprecates them), CONNECT, check
 
 from __future__ import annotations
 
-import struct
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
-from emotion2vec_server.http2 import frames
+from emotion2vec_server.http2 import frames, settings
+from emotion2vec_server.http2.block_reader import MAX_BYTES, Block, BlockReader
 from emotion2vec_server.http2.faults import ErrorCode, PeerError
 from emotion2vec_server.http2.frame_reader import FrameReader
 from emotion2vec_server.http2.headers import HeaderDecoder, Headers
 from emotion2vec_server.http2.outbound import Outbound
 from emotion2vec_server.http2.patience import Patience
+from emotion2vec_server.http2.settings import Limits
 from emotion2vec_server.http2.stream import ReceiveWindow, Stream
 
-_MAX_BLOCK_BYTES = 65_536
-_MAX_CONTINUATIONS = 64
 _MAX_ABANDONED = 4096
 # The burst and rate of stream resets and of "glitches" that nghttp2 allows, the rate of resets
 # raised: where deadlines are short and the server is late, every call may end in one.
@@ -44,32 +42,11 @@ _NUISANCES = (10_000, 330)
 _SETTINGS_COST = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a peer is told that it may do."""
-
-    max_streams: int = 2048
-    max_frame_bytes: int = 2**20
-    stream_window: int = 2**20
-    connection_window: int = 2**24
-    max_header_list_bytes: int = 16_384
-
-
 class Application(Protocol):
     """What answers the requests."""
 
     def on_request(self, stream: Stream, headers: Headers) -> None:
         """A request begins. Sets the stream's receiver."""
-
-
-@dataclass(slots=True)
-class _Block:
-    """A header block under way."""
-
-    stream_id: int
-    end: bool
-    content: bytes
-    continuations: int = 0
 
 
 class Connection:
@@ -86,19 +63,18 @@ class Connection:
         self._limits = limits = limits or Limits()
         self.streams: dict[int, Stream] = {}
         self.failure: PeerError | None = None
+        self.is_greeted = False
+        """The peer speaks HTTP/2: its preface and first SETTINGS have come."""
         self.leaving = False
         """GOAWAY has been sent."""
-        self._reader = FrameReader(
-            self, max_data=limits.max_frame_bytes, max_headers=_MAX_BLOCK_BYTES
-        )
-        self._decoder = HeaderDecoder(_MAX_BLOCK_BYTES)
+        self._reader = FrameReader(self, max_data=limits.max_frame_bytes, max_headers=MAX_BYTES)
+        self._decoder = HeaderDecoder(MAX_BYTES)
         self._window = ReceiveWindow(limits.connection_window)
         self._outbound = Outbound(self._on_sent)
         self._resets = Patience(*_RESETS, clock)
         self._nuisances = Patience(*_NUISANCES, clock)
         self._preface = frames.PREFACE
-        self._greeted = False
-        self._block: _Block | None = None
+        self._blocks = BlockReader()
         self._incoming: Stream | None = None
         self._last_stream_id = 0
         self._abandoned: dict[int, None] = {}
@@ -114,12 +90,7 @@ class Connection:
             frames.WINDOW_UPDATE: self._on_window_update,
             frames.CONTINUATION: self._on_continuation,
         }
-        self._greet()
-
-    @property
-    def is_greeted(self) -> bool:
-        """The peer speaks HTTP/2: its preface and first SETTINGS have come."""
-        return self._greeted
+        self._outbound.write(settings.greeting(limits))
 
     @property
     def is_over(self) -> bool:
@@ -199,7 +170,7 @@ class Connection:
 
     def on_data(self, stream_id: int, content: int, padding: int) -> None:
         """A DATA frame begins."""
-        if self._block is not None:
+        if self._blocks.is_within_block:
             raise _protocol_error("DATA within headers")
         if not self._window.take(content + padding):
             raise PeerError(ErrorCode.FLOW_CONTROL_ERROR, "more DATA than the window")
@@ -236,15 +207,15 @@ class Connection:
 
     def on_frame(self, kind: int, flags: int, stream_id: int, payload: bytes) -> None:
         """Any other frame."""
-        if self._block is not None and kind != frames.CONTINUATION:
+        if self._blocks.is_within_block and kind != frames.CONTINUATION:
             raise _protocol_error("a frame within headers")
-        if not self._greeted and kind != frames.SETTINGS:
+        if not self.is_greeted and kind != frames.SETTINGS:
             raise _protocol_error("no SETTINGS first")
         self._on_kind[kind](flags, stream_id, payload)
 
     def on_unknown(self) -> None:
         """A frame of a kind that HTTP/2 does not define."""
-        if self._block is not None:
+        if self._blocks.is_within_block:
             raise _protocol_error("a frame within headers")
         self._nuisances.spend("unknown frames")
 
@@ -253,27 +224,12 @@ class Connection:
     def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id % 2 == 0:
             raise _protocol_error("HEADERS on a stream that no client opens")
-        begin, end = 0, len(payload)
-        if flags & frames.PADDED:
-            if not payload:
-                raise PeerError(ErrorCode.FRAME_SIZE_ERROR, "HEADERS too short")
-            begin, end = 1, end - payload[0]
-        if flags & frames.HAS_PRIORITY:
-            begin += 5
-        if begin > end:
-            raise _protocol_error("more padding than HEADERS")
-        block = _Block(stream_id, bool(flags & frames.END_STREAM), payload[begin:end])
-        self._add(block, flags)
+        if (block := self._blocks.begin(flags, stream_id, payload)) is not None:
+            self._on_block(block)
 
     def _on_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
-        block = self._block
-        if block is None or stream_id != block.stream_id:
-            raise _protocol_error("CONTINUATION of nothing")
-        block.content += payload
-        block.continuations += 1
-        if block.continuations > _MAX_CONTINUATIONS or len(block.content) > _MAX_BLOCK_BYTES:
-            raise PeerError(ErrorCode.ENHANCE_YOUR_CALM, "headers too large")
-        self._add(block, flags)
+        if (block := self._blocks.go_on(flags, stream_id, payload)) is not None:
+            self._on_block(block)
 
     def _on_priority(self, _flags: int, stream_id: int, _payload: bytes) -> None:
         if not stream_id:
@@ -291,19 +247,24 @@ class Connection:
         stream.receiver.on_reset(int.from_bytes(payload))
 
     def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
-        is_ack = bool(flags & frames.ACK)
         if stream_id:
             raise _protocol_error("SETTINGS on a stream")
-        if len(payload) % 6 or (is_ack and payload):
-            raise PeerError(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS of a wrong size")
         self._nuisances.spend("SETTINGS frames", _SETTINGS_COST)
-        if is_ack and not self._greeted:
-            raise _protocol_error("no SETTINGS first")
-        self._greeted = True
-        if not is_ack:
-            # The last of a kind is what counts.
-            self._apply(dict(struct.iter_unpack(">HI", payload)))
-            self._outbound.write(frames.SETTINGS_ACK)
+        if flags & frames.ACK:
+            if payload:
+                raise PeerError(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS ACK of a wrong size")
+            if not self.is_greeted:
+                raise _protocol_error("no SETTINGS first")
+            return
+        values = settings.read(payload)
+        self.is_greeted = True
+        if frames.MAX_FRAME_SIZE in values:
+            self._outbound.limit_frames(values[frames.MAX_FRAME_SIZE])
+        if frames.INITIAL_WINDOW_SIZE in values:
+            window, streams = values[frames.INITIAL_WINDOW_SIZE], self.streams.values()
+            if not self._outbound.resize(window, streams):
+                raise PeerError(ErrorCode.FLOW_CONTROL_ERROR, "a window too large")
+        self._outbound.write(frames.SETTINGS_ACK)
 
     def _on_push(self, _flags: int, _stream_id: int, _payload: bytes) -> None:
         raise _protocol_error("PUSH_PROMISE from a client")
@@ -343,11 +304,7 @@ class Connection:
 
     # Requests.
 
-    def _add(self, block: _Block, flags: int) -> None:
-        if not flags & frames.END_HEADERS:
-            self._block = block
-            return
-        self._block = None
+    def _on_block(self, block: Block) -> None:
         headers = self._decoder.decode(block.content)
         stream = self.streams.get(block.stream_id)
         if stream is not None:
@@ -358,7 +315,7 @@ class Connection:
             self._last_stream_id = block.stream_id
             self._on_request(block, headers)
 
-    def _on_request(self, block: _Block, headers: Headers) -> None:
+    def _on_request(self, block: Block, headers: Headers) -> None:
         if self.leaving:
             # GOAWAY has told that we don't see to it.
             self._abandon(block.stream_id)
@@ -439,42 +396,12 @@ class Connection:
 
     # The connection as a whole.
 
-    def _greet(self) -> None:
-        limits = self._limits
-        self._outbound.write(
-            frames.settings(
-                {
-                    frames.MAX_CONCURRENT_STREAMS: limits.max_streams,
-                    frames.INITIAL_WINDOW_SIZE: limits.stream_window,
-                    frames.MAX_FRAME_SIZE: limits.max_frame_bytes,
-                    frames.MAX_HEADER_LIST_SIZE: limits.max_header_list_bytes,
-                }
-            )
-        )
-        self._outbound.write(
-            frames.window_update(0, limits.connection_window - frames.DEFAULT_WINDOW)
-        )
-
     def _read_preface(self, data: memoryview) -> memoryview:
         begin = bytes(data[: len(self._preface)])
         if not self._preface.startswith(begin):
             raise _protocol_error("no HTTP/2 preface")
         self._preface = self._preface[len(begin) :]
         return data[len(begin) :]
-
-    def _apply(self, settings: dict[int, int]) -> None:
-        if settings.get(frames.ENABLE_PUSH, 0) > 1:
-            raise _protocol_error("ENABLE_PUSH is neither 0 nor 1")
-        size = settings.get(frames.MAX_FRAME_SIZE, frames.SMALLEST_FRAME_LIMIT)
-        if not frames.SMALLEST_FRAME_LIMIT <= size <= frames.LARGEST_FRAME_LIMIT:
-            raise _protocol_error("MAX_FRAME_SIZE out of range")
-        if frames.MAX_FRAME_SIZE in settings:
-            self._outbound.limit_frames(size)
-        window = settings.get(frames.INITIAL_WINDOW_SIZE, self._outbound.initial_window)
-        if window > frames.LARGEST_WINDOW or not self._outbound.resize(
-            window, self.streams.values()
-        ):
-            raise PeerError(ErrorCode.FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE too large")
 
     def _credit(self, count: int) -> None:
         if increment := self._window.consume(count):
