@@ -32,9 +32,8 @@ from emotion2vec_server.http2.headers import HeaderDecoder, Headers
 from emotion2vec_server.http2.outbound import Outbound
 from emotion2vec_server.http2.patience import Patience
 from emotion2vec_server.http2.settings import Limits
-from emotion2vec_server.http2.stream import ReceiveWindow, Stream
+from emotion2vec_server.http2.stream import Abandoned, ReceiveWindow, Stream
 
-_MAX_ABANDONED = 4096
 # The burst and rate of stream resets and of "glitches" that nghttp2 allows, the rate of resets
 # raised: where deadlines are short and the server is late, every call may end in one.
 _RESETS = (1000, 500)
@@ -73,11 +72,10 @@ class Connection:
         self._outbound = Outbound(self._on_sent)
         self._resets = Patience(*_RESETS, clock)
         self._nuisances = Patience(*_NUISANCES, clock)
-        self._preface = frames.PREFACE
         self._blocks = BlockReader()
         self._incoming: Stream | None = None
         self._last_stream_id = 0
-        self._abandoned: dict[int, None] = {}
+        self._abandoned = Abandoned()
         self._calls = 0
         self._on_kind: dict[int, Callable[[int, int, bytes], None]] = {
             frames.HEADERS: self._on_headers,
@@ -102,8 +100,6 @@ class Connection:
         if self.failure is not None:
             return
         try:
-            if self._preface:
-                data = self._read_preface(data)
             self._reader.read(data)
         except PeerError as fault:
             self._fail(fault)
@@ -154,7 +150,7 @@ class Connection:
 
     def leave(self) -> None:
         """Takes no more requests; those under way go on."""
-        if not self.leaving:
+        if not self.leaving and self.failure is None:
             self.leaving = True
             self._outbound.write(frames.goaway(self._last_stream_id, ErrorCode.NO_ERROR, ""))
 
@@ -318,7 +314,7 @@ class Connection:
     def _on_request(self, block: Block, headers: Headers) -> None:
         if self.leaving:
             # GOAWAY has told that we don't see to it.
-            self._abandon(block.stream_id)
+            self._abandoned.add(block.stream_id)
             return
         stream = Stream(block.stream_id, self._limits.stream_window, self._outbound.initial_window)
         self.streams[stream.id] = stream
@@ -368,7 +364,7 @@ class Connection:
         self._remove(stream)
         self._outbound.write(frames.reset(stream.id, code))
         if not stream.peer_ended:
-            self._abandon(stream.id)
+            self._abandoned.add(stream.id)
 
     def _remove(self, stream: Stream) -> None:
         stream.gone = True
@@ -377,12 +373,6 @@ class Connection:
         if stream.unread:
             self._credit(stream.unread)
             stream.unread = 0
-
-    def _abandon(self, stream_id: int) -> None:
-        """The peer doesn't know yet that we want no more of the stream."""
-        self._abandoned[stream_id] = None
-        if len(self._abandoned) > _MAX_ABANDONED:
-            del self._abandoned[next(iter(self._abandoned))]
 
     def _check_late(self, stream_id: int) -> None:
         """Of a stream that is gone, the peer may send on only where it can't know that."""
@@ -395,13 +385,6 @@ class Connection:
             raise _protocol_error("a frame on a stream that was never opened")
 
     # The connection as a whole.
-
-    def _read_preface(self, data: memoryview) -> memoryview:
-        begin = bytes(data[: len(self._preface)])
-        if not self._preface.startswith(begin):
-            raise _protocol_error("no HTTP/2 preface")
-        self._preface = self._preface[len(begin) :]
-        return data[len(begin) :]
 
     def _credit(self, count: int) -> None:
         if increment := self._window.consume(count):

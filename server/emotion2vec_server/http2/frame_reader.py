@@ -44,6 +44,7 @@ class FrameReader:
         self._receiver = receiver
         self._max_data = max_data
         self._max_headers = max_headers
+        self._preface = frames.PREFACE
         self._rest: bytes = b""
         # Of the frame under way, what is still to come.
         self._content = 0
@@ -54,8 +55,10 @@ class FrameReader:
         """Takes the next bytes.
 
         Raises:
-            PeerError: a frame has the wrong size.
+            PeerError: the preface is another, or a frame has the wrong size.
         """
+        if self._preface:
+            data = self._read_preface(data)
         view = memoryview(self._rest + data) if self._rest else data
         self._rest = b""
         at = 0
@@ -63,6 +66,14 @@ class FrameReader:
             at = begin
         if at < len(view):
             self._rest = bytes(view[at:])
+
+    def _read_preface(self, data: memoryview) -> memoryview:
+        """What a client says before its first frame; returns the rest."""
+        begin = bytes(data[: len(self._preface)])
+        if not self._preface.startswith(begin):
+            raise PeerError(ErrorCode.PROTOCOL_ERROR, "no HTTP/2 preface")
+        self._preface = self._preface[len(begin) :]
+        return data[len(begin) :]
 
     def _read_frame(self, view: memoryview, at: int) -> int:
         """Reads a frame, or what has come of its content; returns where it ends, or `at` where more
