@@ -1,4 +1,5 @@
-"""What a call costs in transport alone: our gRPC server against grpc.aio's, both on uvloop.
+"""What a call costs in transport alone: our gRPC server against grpc.aio's, both on uvloop
+and with the same heap.
 
     .venv/bin/python -m benchmarks.transport [--rounds N] [--seconds S]
 
@@ -22,6 +23,7 @@ from typing import Any, NamedTuple
 import grpc
 import uvloop
 from emotion2vec_server import rpc
+from emotion2vec_server.heap import keep_freed_memory
 
 from benchmarks import machine, markdown
 from benchmarks.process import cpu_seconds, free_port, running
@@ -130,6 +132,7 @@ def main() -> None:
     parser.add_argument("--serve", nargs=2, metavar=("KIND", "PORT"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
+        keep_freed_memory()
         uvloop.run(_serve(options.serve[0], int(options.serve[1])))
         return
     here = machine.describe()

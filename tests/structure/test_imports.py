@@ -50,7 +50,7 @@ SERVER_LAYERS = (
     {"backends.select"},
     {"backends.onnx_runtime"},
     {"backends.base"},
-    {"bundle", "config", "intake", "logs"},
+    {"bundle", "config", "heap", "intake", "logs"},
     {"errors"},
     {"rpc"},
     {"http2"},
