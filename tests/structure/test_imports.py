@@ -50,8 +50,10 @@ SERVER_LAYERS = (
     {"backends.select"},
     {"backends.onnx_runtime"},
     {"backends.base"},
-    {"bundle", "config", "intake", "logs"},
+    {"bundle", "config", "heap", "intake", "logs"},
     {"errors"},
+    {"rpc"},
+    {"http2"},
 )
 
 SERVER = "emotion2vec_server"
@@ -77,10 +79,11 @@ DOORS = {
         ),
         Door("google.protobuf", "protobuf", {"service", "status", "stream_service", "wire"}),
         Door("google.rpc", "googleapis-common-protos", {"status"}),
-        Door("grpc", "grpcio", {"app", "auth", "calls", "service", "status"}),
+        Door("grpc", "grpcio", {"app", "auth", "calls", "rpc", "service", "status"}),
         Door("grpc_health", "grpcio-health-checking", {"app", "health"}),
         Door("grpc_reflection", "grpcio-reflection", {"app"}),
         Door("grpc_status", "grpcio-status", {"status"}),
+        Door("hpack", "hpack", {"http2.headers"}),
         Door("numpy", "numpy", EVERYWHERE),
         Door("onnxruntime", "onnxruntime", {"backends.onnx_runtime"}),
         Door("prometheus_client", "prometheus-client", {"metrics"}),

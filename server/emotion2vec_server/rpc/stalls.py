@@ -1,0 +1,38 @@
+"""Answers that their callers don't take.
+
+A caller may hold its window shut for ever, and so keep an answer and its place while its connection
+looks alive. One that has taken nothing of an answer for a while wants no more of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from emotion2vec_server.http2 import Stream
+
+
+class _Wait(NamedTuple):
+    left: int
+    since: float
+
+
+class Stalls:
+    """The waiting answers of one connection. To be checked now and then."""
+
+    def __init__(self, seconds: float) -> None:
+        """`seconds` is how long an answer may stand still."""
+        self._seconds = seconds
+        self._waiting: dict[Stream, _Wait] = {}
+
+    def check(self, now: float, streams: Iterable[Stream]) -> list[Stream]:
+        """Those of the connection's streams that have stood still for too long."""
+        self._waiting = {stream: self._renewed(stream, now) for stream in streams if stream.outbox}
+        return [
+            stream for stream, wait in self._waiting.items() if now - wait.since >= self._seconds
+        ]
+
+    def _renewed(self, stream: Stream, now: float) -> _Wait:
+        left = stream.waiting_bytes
+        known = self._waiting.get(stream)
+        return known if known is not None and known.left == left else _Wait(left, now)
