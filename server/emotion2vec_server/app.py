@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import grpc
 from grpc_health.v1 import health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
+from emotion2vec_server import rpc
 from emotion2vec_server.auth import TokenInterceptor, read_tokens
 from emotion2vec_server.calls import Calls
 from emotion2vec_server.catalog import Catalog
@@ -32,19 +32,6 @@ _STREAM_SHARE = 0.8
 _LAST_REPLIES_SECONDS = 1.0
 _UNDECODED = 32
 """Of the largest requests, so many may wait to be decoded."""
-_CONNECTION_OPTIONS = (
-    # A peer that vanished without a word (a cable, a NAT) gives back its streams and buffers.
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-    # Clients that do the same are no nuisance; by default, those that ask more often than every
-    # five minutes are thrown out.
-    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    # A connection costs a file descriptor: one that is not used is closed, and its client opens
-    # another when it has something to ask; one that never says a word isn't waited for.
-    ("grpc.max_connection_idle_ms", 600_000),
-    ("grpc.server_handshake_timeout_ms", 10_000),
-)
 _log = logging.getLogger(__name__)
 
 
@@ -137,8 +124,9 @@ class Server:
         )
         self._grpc.add_generic_rpc_handlers((service.handler(),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, self._grpc)
-        reflection.enable_server_reflection(
-            (SERVICE_NAME, HEALTH_NAME, reflection.SERVICE_NAME), self._grpc
+        names = (SERVICE_NAME, HEALTH_NAME, reflection.SERVICE_NAME)
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
+            reflection.aio.ReflectionServicer(names), self._grpc
         )
 
 
@@ -160,46 +148,38 @@ async def run(settings: Settings) -> None:
         await server.stop()
 
 
-def _grpc_server(settings: Settings) -> grpc.aio.Server:
+def _grpc_server(settings: Settings) -> rpc.Server:
     interceptors = (
         [TokenInterceptor(read_tokens(settings.token_file))] if settings.token_file else []
     )
-    return grpc.aio.server(
-        interceptors=interceptors,
-        options=[
-            ("grpc.max_receive_message_length", settings.max_message_bytes),
-            ("grpc.max_send_message_length", -1),
-            # Two servers on one port would share its calls without a word.
-            ("grpc.so_reuseport", 0),
-            *_CONNECTION_OPTIONS,
-        ],
-    )
+    return rpc.Server(interceptors, rpc.Limits(max_message_bytes=settings.max_message_bytes))
 
 
-def _bind(server: grpc.aio.Server, settings: Settings) -> int:
-    address = f"{settings.host}:{settings.port}"
+def _bind(server: rpc.Server, settings: Settings) -> int:
+    tls = None if settings.tls_certificate is None else _tls(settings)
     try:
-        if settings.tls_certificate is None:
-            port = server.add_insecure_port(address)
-        else:
-            port = server.add_secure_port(address, _credentials(settings))
-    except RuntimeError as error:
+        return server.listen(settings.host, settings.port, tls)
+    except OSError as error:
         raise StartupError(
-            f"can't listen on {address}: it is in use or not this machine's; choose another --port"
+            f"can't listen on {settings.host}:{settings.port}: it is in use or not this machine's; "
+            "choose another --port"
         ) from error
-    return port
 
 
-def _credentials(settings: Settings) -> grpc.ServerCredentials:
-    def read(flag: str, path: Path | None) -> bytes:
+def _tls(settings: Settings) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(str(settings.tls_certificate), settings.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"--tls-certificate: can't read {settings.tls_certificate} with {settings.tls_key}: {error}"
+        ) from error
+    if settings.tls_client_ca is not None:
         try:
-            return path.read_bytes() if path else b""
-        except OSError as error:
-            raise ConfigError(f"--{flag}: can't read {path}: {error.strerror}") from error
-
-    ca = read("tls-client-ca", settings.tls_client_ca) or None
-    return grpc.ssl_server_credentials(
-        [(read("tls-key", settings.tls_key), read("tls-certificate", settings.tls_certificate))],
-        root_certificates=ca,
-        require_client_auth=ca is not None,
-    )
+            context.load_verify_locations(settings.tls_client_ca)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(
+                f"--tls-client-ca: can't read {settings.tls_client_ca}: {error}"
+            ) from error
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
