@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +17,22 @@ _RATE = 16000
 _SEEDS = (101, 102, 103)
 
 
-def mean_activations(graph: Path, names: Sequence[str]) -> Mapping[str, NDArray[np.float64]]:
-    """The mean over clips and frames of values [B, T, K] of the graph at `graph`: [K] by name.
+def mean_activations(
+    graph: Path, axes: Mapping[str, tuple[int, ...]]
+) -> Mapping[str, NDArray[np.float64]]:
+    """Means of values of the graph at `graph` over clips and frames: one [K] by name.
 
     The speech-like clips are not those of the parity check.
+
+    Args:
+        axes: the values' names, and which axes hold clips and frames.
     """
     model = onnx.load(graph, load_external_data=False)
-    model.graph.initializer.append(numpy_helper.from_array(np.array([0, 1]), "mean_axes"))
-    unique = list(dict.fromkeys(names))
-    for name in unique:
-        node = helper.make_node("ReduceMean", [name, "mean_axes"], [f"{name}.mean"], keepdims=0)
+    for name, over in axes.items():
+        constant = numpy_helper.from_array(np.array(over), f"{name}.mean_axes")
+        model.graph.initializer.append(constant)
+        inputs = [name, constant.name]
+        node = helper.make_node("ReduceMean", inputs, [f"{name}.mean"], keepdims=0)
         model.graph.node.append(node)
         output = helper.make_tensor_value_info(f"{name}.mean", TensorProto.FLOAT, None)
         model.graph.output.append(output)
@@ -43,5 +49,5 @@ def mean_activations(graph: Path, names: Sequence[str]) -> Mapping[str, NDArray[
         name: np.mean(
             [np.asarray(outputs[f"{name}.mean"], np.float64) for outputs in heard], axis=0
         )
-        for name in unique
+        for name in axes
     }

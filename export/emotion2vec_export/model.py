@@ -228,7 +228,8 @@ class Emotion2vec(nn.Module):
         """
         padded = pad(torch.where(valid, 0.0, _MASKED), (extra, 0))[:, None, None, :]
         if not self.config.audio.use_alibi_encoder:
-            yield from [padded] * len(self.blocks)
+            # Attention in ONNX Runtime wants a row for each query.
+            yield from [padded.expand(-1, -1, padded.shape[3], -1)] * len(self.blocks)
             return
         frames = torch.arange(valid.shape[1], device=valid.device)
         distance = (frames.unsqueeze(0) - frames.unsqueeze(1)).abs().to(padded.dtype)

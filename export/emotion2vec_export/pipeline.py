@@ -58,7 +58,7 @@ def export_bundle(
     """
     with _replacing(output) as directory:
         progress.step("exporting the graph")
-        graph = directory / "model.fp32.onnx"
+        graph = directory / "flat.onnx"
         write_graph(load_model(checkpoint.config, checkpoint.classes, checkpoint.weights), graph)
         progress.step("loading FunASR, and hearing what it says of the test audio")
         audio = checkpoint.config.audio
@@ -72,9 +72,8 @@ def export_bundle(
             progress.measured(precision, parity)
             require_faithful(parity, recipe.bounds)
             artifacts.append(_artifact(path, precision, parity))
-        if "fp32" not in precisions:
-            for file in (*external_data(graph), graph):
-                file.unlink()
+        for file in (*external_data(graph), graph):
+            file.unlink()
         manifest = Manifest(
             name=name,
             source=source,

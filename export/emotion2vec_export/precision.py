@@ -1,4 +1,4 @@
-"""What each `--precision` does to the fp32 graph, and how close to FunASR it must stay."""
+"""What each `--precision` does to the flat graph, and how close to FunASR it must stay."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from emotion2vec_export.bounds import Bounds
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How an artefact comes from the fp32 graph: `convert(graph, directory)` returns its path."""
+    """How an artefact comes from the flat graph: `convert(graph, directory)` returns its path."""
 
     convert: Callable[[Path, Path], Path]
     bounds: Bounds
 
 
-def _keep(graph: Path, directory: Path) -> Path:  # noqa: ARG001
-    return graph
+# onnx takes long to import, and whoever only asks for the names needs none of it.
+def _for_cpu(graph: Path, directory: Path) -> Path:
+    from emotion2vec_export.cpu_graph import write_cpu_graph
+
+    return write_cpu_graph(graph, directory)
 
 
 def _quantize(graph: Path, directory: Path) -> Path:
-    # onnx takes long to import, and whoever only asks for the names needs none of it.
     from emotion2vec_export.quantization import quantize
 
     return quantize(graph, directory)
@@ -35,6 +37,6 @@ _FP32 = Bounds(probability=1e-4, speechless=1e-4, frame_embedding=1e-3)
 _INT8 = Bounds(probability=0.02, speechless=0.1, frame_embedding=0.5)
 
 RECIPES: Mapping[Precision, Recipe] = {
-    "fp32": Recipe(convert=_keep, bounds=_FP32),
+    "fp32": Recipe(convert=_for_cpu, bounds=_FP32),
     "int8": Recipe(convert=_quantize, bounds=_INT8),
 }

@@ -15,22 +15,28 @@ docs/quantization.md has the measurements behind each choice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper
-from onnx.numpy_helper import from_array, to_array
+from onnx.numpy_helper import to_array
 
 from emotion2vec_export.activations import mean_activations
+from emotion2vec_export.blockwise_attention import block_attention
 from emotion2vec_export.errors import ExportError
+from emotion2vec_export.front_end import convolved, exactly, slice_front_end
 from emotion2vec_export.graph import LOGITS, save_graph
 from emotion2vec_export.levels import ACTIVATION_TOP, Float32, quantize_columns, smoothing
+from emotion2vec_export.nodes import CONTRIB, Nodes, replace, tidy
 
-_CONTRIB = "com.microsoft"
+_ENOUGH_ROWS = 512
+"""A convolution that adds up fewer values stays in fp32: the errors of rounding hardly average out
+over so few, every later layer hears them, and there is little time to be gained."""
+# Axes of clips and frames: of what linear layers read, [B, T, K], and convolutions, [B, K, T].
+_ROWS_BEFORE, _ROWS_AFTER = (0, 1), (0, 2)
 
 
 class Layout(NamedTuple):
@@ -61,7 +67,8 @@ class Product(NamedTuple):
 def quantize(graph: Path, directory: Path) -> Path:
     """Writes the int8 form of the fp32 graph at `graph` into `directory`, and returns its path.
 
-    In fp32 stay the convolutions, attention's own products (both sides vary), and the classifier.
+    In fp32 stay the first convolution of the front end, which sees 10 samples at a time, the
+    positional convolutions, attention's own products (both sides vary), and the classifier.
 
     Raises:
         ExportError: the graph has no linear layers beside the classifier.
@@ -70,8 +77,14 @@ def quantize(graph: Path, directory: Path) -> Path:
     products = find_products(model.graph)
     if not products:
         raise ExportError("the graph has no layers that int8 makes faster; leave int8 out")
-    means = mean_activations(graph, [product.x for product in products])
-    _Rewriter(model, means).rewrite(products)
+    axes = {product.x: _ROWS_BEFORE for product in products}
+    axes |= dict.fromkeys(convolved(model.graph), _ROWS_AFTER)
+    rounding = _Rounding(model, mean_activations(graph, axes))
+    for product in products:
+        rounding.replace(product)
+    slice_front_end(model, rounding.front_end)
+    block_attention(model)
+    tidy(model)
     path = directory / "model.int8.onnx"
     save_graph(model, path)
     return path
@@ -99,50 +112,36 @@ def find_products(graph: onnx.GraphProto) -> list[Product]:
     return [found for node in graph.node if (found := product(node))]
 
 
-class _Rewriter:
-    """Replaces linear layers of a graph, in place and in order."""
+class _Rounding:
+    """Replaces products of a flat graph by rounded ones."""
 
     def __init__(self, model: onnx.ModelProto, means: Mapping[str, NDArray[np.float64]]) -> None:
         self._model = model
         self._means = means
         self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
         self._producers = {name: node for node in model.graph.node for name in node.output}
-        self._nodes: list[onnx.NodeProto] = []
 
-    def rewrite(self, products: Sequence[Product]) -> None:
-        graph = self._model.graph
-        by_output = {product.nodes[0].output[0]: product for product in products}
-        replaced = {product.output for product in products}
-        for node in graph.node:
-            product = by_output.get(node.output[0])
-            if product:
-                self._replace(product)
-            elif node.output[0] not in replaced:
-                self._nodes.append(node)
-        del graph.node[:], graph.initializer[:]
-        graph.node.extend(self._nodes)
-        used = {name for node in self._nodes for name in node.input}
-        graph.initializer.extend(t for name, t in self._constants.items() if name in used)
-        self._model.opset_import.append(helper.make_opsetid(_CONTRIB, 1))
-
-    def _replace(self, product: Product) -> None:
-        x, output = product.x, product.output
+    def replace(self, product: Product) -> None:
+        """One linear layer, in place."""
+        nodes = Nodes(product.output)
         factors = self._smoothing(product)
-        columns = quantize_columns(product.weight * factors[:, None])
-        if (factors != 1).any():
-            x = self._node("Mul", [x, self._constant(f"{output}.smooth", 1 / factors)], output)
-        gelu = self._producers[product.x].op_type == "Gelu"
-        scale, levels = self._round_rows(x, _GELU if gelu else _SYMMETRIC, output)
-        zero = self._nodes[-1].input[2]
-        weight = self._constant(f"{output}.weight", columns.levels)
-        scales = self._constant(f"{output}.weight_scale", columns.scales)
-        inputs = [levels, weight, self._one(), scales, zero]
-        y = self._node("MatMulIntegerToFloat", inputs, output, domain=_CONTRIB)
-        y = self._node("Mul", [y, scale], f"{output}.scaled")
-        rounded = columns.levels * columns.scales / factors[:, None]
-        shift = self._means[product.x] @ (product.weight - rounded.astype(np.float64))
-        bias = self._constant(f"{output}.bias", np.float32(product.bias + shift))
-        self._nodes.append(helper.make_node("Add", [y, bias], [output], output))
+        layout = _GELU if self._producers[product.x].op_type == "Gelu" else _SYMMETRIC
+        y, rounded = multiply_rounded(nodes, product.x, product.weight, layout, factors)
+        shift = self._means[product.x] @ (product.weight - rounded)
+        bias = nodes.constant(np.float32(product.bias + shift))
+        nodes.add("Add", y, bias, output=product.output)
+        old = {node.output[0] for node in product.nodes}
+        replace(self._model, old, [nodes], before=product.output)
+
+    def front_end(self, nodes: Nodes, x: str, weight: Float32, source: str) -> str:
+        """`Multiply` of the front end."""
+        if not source or len(weight) < _ENOUGH_ROWS:
+            return exactly(nodes, x, weight, source)
+        mean = self._means[source]
+        ones = np.ones(len(weight), np.float32)
+        y, rounded = multiply_rounded(nodes, x, weight, _GELU, ones)
+        shift = np.tile(mean, len(weight) // len(mean)) @ (weight - rounded)
+        return nodes.add("Add", y, nodes.constant(np.float32(shift)))
 
     def _smoothing(self, product: Product) -> Float32:
         """[K]; ones where `x` is not the output of a layer norm with weights of its own."""
@@ -154,32 +153,37 @@ class _Rewriter:
             return np.ones(len(product.weight), np.float32)
         return smoothing(product.weight, *weights)
 
-    def _round_rows(self, x: str, layout: Layout, output: str) -> tuple[str, str]:
-        """The scale [B, T, 1] of each row of `x`, and its levels uint8 [B, T, K]."""
-        axis = self._constant("int8.last_axis", np.array([-1]))
-        reach = self._node("Abs", [x], f"{output}.magnitude") if layout.symmetric else x
-        reach = self._node("ReduceMax", [reach, axis], f"{output}.reach", keepdims=1)
-        above = np.float32(1 / (ACTIVATION_TOP - layout.zero_point))
-        step = self._constant(f"int8.step_{layout.zero_point}", above)
-        floor = self._constant(f"int8.floor_{layout.zero_point}", np.float32(layout.smallest_scale))
-        scale = self._node("Mul", [reach, step], f"{output}.step")
-        scale = self._node("Max", [scale, floor], f"{output}.scale")
-        steps = self._node("Div", [x, scale], f"{output}.steps")
-        zero = self._constant(f"int8.zero_{layout.zero_point}", np.uint8(layout.zero_point))
-        return scale, self._node("QuantizeLinear", [steps, self._one(), zero], f"{output}.levels")
 
-    def _one(self) -> str:
-        return self._constant("int8.one", np.float32(1))
+def multiply_rounded(
+    nodes: Nodes, x: str, weight: Float32, layout: Layout, factors: Float32
+) -> tuple[str, NDArray[np.float64]]:
+    """Appends about `x` [..., K] @ `weight` [K, N], computed in integers.
 
-    def _node(
-        self, operator: str, inputs: Sequence[str], output: str, domain: str = "", **attributes: Any
-    ) -> str:
-        name = f"{output}.{operator}"
-        self._nodes.append(
-            helper.make_node(operator, inputs, [name], name, domain=domain, **attributes)
-        )
-        return name
+    Args:
+        factors: [K], what to divide `x` by before it is rounded.
 
-    def _constant(self, name: str, value: np.generic | NDArray[np.generic]) -> str:
-        self._constants[name] = from_array(np.asarray(value), name)
-        return name
+    Returns:
+        The product's name, and the matrix [K, N] that it really multiplies with.
+    """
+    columns = quantize_columns(weight * factors[:, None])
+    if (factors != 1).any():
+        x = nodes.add("Mul", x, nodes.constant(1 / factors))
+    scale, levels = _round_rows(nodes, x, layout)
+    matrix, scales = nodes.constant(columns.levels), nodes.constant(columns.scales)
+    zero = nodes.byte(layout.zero_point)
+    y = nodes.add(
+        "MatMulIntegerToFloat", levels, matrix, nodes.number(1), scales, zero, domain=CONTRIB
+    )
+    rounded = columns.levels * columns.scales.astype(np.float64) / factors[:, None]
+    return nodes.add("Mul", y, scale), rounded
+
+
+def _round_rows(nodes: Nodes, x: str, layout: Layout) -> tuple[str, str]:
+    """The scale [..., 1] of each row of `x` [..., K], and its levels uint8 [..., K]."""
+    reach = nodes.add("Abs", x) if layout.symmetric else x
+    reach = nodes.add("ReduceMax", reach, nodes.integers(-1), keepdims=1)
+    step = nodes.number(1 / (ACTIVATION_TOP - layout.zero_point))
+    scale = nodes.add("Max", nodes.add("Mul", reach, step), nodes.number(layout.smallest_scale))
+    steps = nodes.add("Div", x, scale)
+    zero = nodes.byte(layout.zero_point)
+    return scale, nodes.add("QuantizeLinear", steps, nodes.number(1), zero)

@@ -1,10 +1,13 @@
-"""How many processor cores this process may use."""
+"""How many processor cores this process may use, and how a model uses them."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
+_CORES_OF_AN_INSTANCE = 8
+"""Beyond these one clip gets hardly faster (docs/cpu.md), while two clips at once do."""
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -20,3 +23,24 @@ def available_cores(quota_file: Path = _QUOTA) -> int:
     if quota == "max":
         return affinity
     return max(1, min(affinity, round(int(quota) / int(period))))
+
+
+class Share(NamedTuple):
+    """How a model uses the cores."""
+
+    instances: int
+    """Batches that run at once."""
+    threads: int
+    """Cores of each."""
+
+    @property
+    def pool(self) -> int:
+        """Threads that all instances share, counting one caller: the others bring their own."""
+        return self.instances * (self.threads - 1) + 1
+
+
+def share_cores(cores: int, *, instances: int = 0, threads: int = 0) -> Share:
+    """Divides the cores among instances; what is not 0 is taken as it is."""
+    if not instances:
+        instances = max(1, cores // (threads or _CORES_OF_AN_INSTANCE))
+    return Share(instances, threads or max(1, cores // instances))

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from emotion2vec_server.backends.select import load_backend
 from emotion2vec_server.batcher import Batcher, BatchLimits, BatchRun
 from emotion2vec_server.bundle import Bundle, Manifest, load_bundle
 from emotion2vec_server.config import Settings
-from emotion2vec_server.cores import available_cores
+from emotion2vec_server.cores import available_cores, share_cores
 from emotion2vec_server.cost import CostModel, measure
 from emotion2vec_server.cost_cache import CostCache, cache_directory, processor
 from emotion2vec_server.errors import ConfigError, InferenceError, OutOfMemoryError, StartupError
@@ -22,7 +23,20 @@ from emotion2vec_server.metrics import Metrics
 from emotion2vec_server.recognizer import Clip, ModelRunner, Recognizer
 
 DEMO_BUNDLE = Path(__file__).parent / "demo"
-_WARM_UP_SHAPES = ((1, 49), (1, 249), (2, 249))
+
+
+class _Warmth(NamedTuple):
+    """What makes a model warm."""
+
+    shapes: tuple[tuple[int, int], ...]
+    """(rows, frames) that run before it serves."""
+    measuring_seconds: float
+    """How long costs are measured, the first time."""
+
+
+# A CPU's first run does what all others do. A GPU's libraries choose kernels by shape.
+_CPU_WARMTH = _Warmth(((1, 49),), 1.5)
+_GPU_WARMTH = _Warmth(((1, 49), (1, 249), (2, 249)), 5.0)
 _log = logging.getLogger(__name__)
 
 
@@ -78,17 +92,19 @@ def _load(
     on_failing: Callable[[str, str | None], None],
 ) -> Recognizer:
     manifest = bundle.manifest
-    threads = settings.threads or available_cores()
-    instances = settings.instances or 1
+    share = share_cores(available_cores(), instances=settings.instances, threads=settings.threads)
     backend = load_backend(
-        bundle, precision=settings.precision, provider=settings.provider, threads=threads
+        bundle, precision=settings.precision, provider=settings.provider, threads=share.pool
     )
+    instances = share.instances if backend.provider == "cpu" else settings.instances or 1
     runner = ModelRunner(backend)
     limits = _limits(settings, manifest)
-    key = _cost_key(backend, manifest, threads, instances)
+    key = _cost_key(backend, manifest, share.threads, instances)
     batcher = Batcher(
         runner,
-        _warm_up(runner, key, limits, manifest),
+        _warm_up(
+            runner, _CPU_WARMTH if backend.provider == "cpu" else _GPU_WARMTH, key, limits, manifest
+        ),
         limits,
         workers=instances,
         observer=ModelObserver(manifest.name, metrics, on_failing),
@@ -117,7 +133,11 @@ def _limits(settings: Settings, manifest: Manifest) -> BatchLimits:
 
 
 def _warm_up(
-    runner: ModelRunner, key: Mapping[str, str], limits: BatchLimits, manifest: Manifest
+    runner: ModelRunner,
+    warmth: _Warmth,
+    key: Mapping[str, str],
+    limits: BatchLimits,
+    manifest: Manifest,
 ) -> CostModel:
     """Runs the model so that the first caller finds it warm, and learns what a batch costs.
 
@@ -129,7 +149,7 @@ def _warm_up(
         runner([Clip(samples, frame_embeddings=False)] * rows)
 
     try:
-        run(*_WARM_UP_SHAPES[0])
+        run(*warmth.shapes[0])
     except (InferenceError, OutOfMemoryError) as error:
         raise StartupError(
             f"model {manifest.name} fails on a second of silence ({error}); "
@@ -139,10 +159,15 @@ def _warm_up(
     cost = cache.load(key)
     if cost is None:
         _log.info("measuring what a batch costs", extra={"model": manifest.name})
-        cost = measure(run, max_batch=limits.max_rows, max_frames=limits.max_frames)
+        cost = measure(
+            run,
+            max_batch=limits.max_rows,
+            max_frames=limits.max_frames,
+            budget_seconds=warmth.measuring_seconds,
+        )
         cache.store(key, cost)
     else:
-        for rows, frames in _WARM_UP_SHAPES[1:]:
+        for rows, frames in warmth.shapes[1:]:
             run(rows, frames)
     return cost
 

@@ -27,8 +27,10 @@ def model(micro_checkpoint: Path) -> Emotion2vec:
 
 
 @pytest.fixture(scope="module")
-def exported(micro_bundle: Path) -> Path:
-    return micro_bundle / "model.fp32.onnx"
+def exported(model: Emotion2vec, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("flat") / "model.onnx"
+    write_graph(model, path)
+    return path
 
 
 @pytest.fixture(scope="module")

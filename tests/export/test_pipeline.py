@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import math
-import shutil
 from pathlib import Path
 
 import pytest
 from emotion2vec_export import pipeline
+from emotion2vec_export.checkpoint import read_checkpoint
 from emotion2vec_export.errors import ExportError, UnfaithfulError
+from emotion2vec_export.graph import write_graph
 from emotion2vec_export.precision import RECIPES
+from emotion2vec_export.weights import load_model
 from emotion2vec_server.bundle import Label, Parity, ParityRow, load_bundle
 
 
@@ -40,10 +42,11 @@ def test_without_a_head_it_gives_embeddings_only(export, write_checkpoint, tmp_p
 
 
 def test_a_model_that_differs_is_refused(
-    export, write_checkpoint, micro_bundle, tmp_path, monkeypatch
+    export, write_checkpoint, micro_checkpoint, tmp_path, monkeypatch
 ) -> None:
     def write_another(model: object, path: Path) -> None:
-        shutil.copy(micro_bundle / "model.fp32.onnx", path)
+        other = read_checkpoint(micro_checkpoint)
+        write_graph(load_model(other.config, other.classes, other.weights), path)
 
     monkeypatch.setattr(pipeline, "write_graph", write_another)
     (tmp_path / "parent").mkdir()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from emotion2vec_server.backends.select import load_backend
 from emotion2vec_server.bundle import Bundle, Parity, ParityRow, load_bundle
-from emotion2vec_server.errors import ConfigError
+from emotion2vec_server.errors import BundleError, ConfigError
 from emotion2vec_server.loading import DEMO_BUNDLE
 
 MakeBundle = Callable[..., Bundle]
@@ -70,6 +70,15 @@ def test_what_is_not_there_is_refused(bundle_of: MakeBundle) -> None:
 def test_auto_never_loads_what_failed_its_check(bundle_of: MakeBundle) -> None:
     with pytest.raises(ConfigError, match="passed its parity check"):
         load_backend(bundle_of(int8=False), precision="auto", provider="cpu", threads=1)
+
+
+def test_what_differs_from_its_manifest_is_refused(bundle_of: MakeBundle) -> None:
+    bundle = bundle_of(fp32=True)
+    (fp32,) = bundle.manifest.artifacts
+    wrong = fp32.model_copy(update={"sha256": 64 * "0"})
+    bundle.manifest = bundle.manifest.model_copy(update={"artifacts": (wrong,)})
+    with pytest.raises(BundleError, match="differs from its manifest"):
+        load_backend(bundle, precision="auto", provider="cpu", threads=1)
 
 
 def test_embeddings_decide_where_there_are_no_probabilities() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ _ERRORS = (
     errors.NotImplemented,
     errors.RuntimeException,
 )
+_AS_REQUESTED = 1
+"""Of ONNX Runtime's `ArenaExtendStrategy`; 0 is the next power of two."""
 # How ONNX Runtime's allocators word it; it has no error class of its own.
 _OUT_OF_MEMORY = ("failed to allocate memory", "out of memory", "bad_alloc", "bad allocation")
 
@@ -59,6 +62,11 @@ class OnnxRuntimeBackend:
         options.log_severity_level = 4
         # Idle threads that spin take the cores from decoding and serving.
         options.add_session_config_entry("session.force_spinning_stop", "1")
+        self._run_options = ort.RunOptions()
+        if provider == "cpu":
+            _spare_memory(options, self._run_options)
+            # Beyond the basic level it joins biases to GELUs, for which it has a slower kernel.
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
         try:
             self._session = ort.InferenceSession(path, options, providers=_chain(provider))
         except _ERRORS as error:
@@ -91,7 +99,7 @@ class OnnxRuntimeBackend:
         names = self._all_outputs if frame_embeddings else self._pooled_outputs
         feeds = {"waveform": waveforms, "lengths": lengths}
         try:
-            values: list[Any] = self._session.run(names, feeds)
+            values: list[Any] = self._session.run(names, feeds, self._run_options)
         except _ERRORS as error:
             if any(words in str(error).lower() for words in _OUT_OF_MEMORY):
                 raise OutOfMemoryError(_first_line(error)) from error
@@ -104,6 +112,25 @@ class OnnxRuntimeBackend:
             frame_embeddings=by_name.get("frame_embeddings"),
             frame_lengths=by_name["frame_lengths"],
         )
+
+
+def _spare_memory(options: ort.SessionOptions, run: ort.RunOptions) -> None:
+    """Memory follows what runs: by default it doubles as it grows, and is kept for good."""
+    _register_allocator()
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    # Planning all tensors of a shape as one piece of memory would keep a piece for every length.
+    options.enable_mem_pattern = False
+    run.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+
+
+@cache
+def _register_allocator() -> None:
+    """Once a process: an allocator that takes as much memory as is asked for, and no more."""
+    arena = ort.OrtArenaCfg({"arena_extend_strategy": _AS_REQUESTED})
+    memory = ort.OrtMemoryInfo(
+        "Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT
+    )
+    ort.create_and_register_allocator(memory, arena)
 
 
 def _chain(provider: str) -> list[str]:

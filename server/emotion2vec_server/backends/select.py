@@ -28,6 +28,7 @@ def load_backend(
     """Loads the best artefact of `bundle` that fits `precision`, `provider` and this machine.
 
     Raises:
+        BundleError: a file of the artefact differs from the manifest.
         ConfigError: the wished precision or provider is not to be had.
         StartupError: the artefact can't be loaded.
     """
@@ -41,12 +42,10 @@ def load_backend(
             "provider": chosen_provider,
         },
     )
-    return OnnxRuntimeBackend(
-        bundle.path(artifact),
-        precision=artifact.precision,
-        provider=chosen_provider,
-        threads=threads,
-    )
+    with bundle.verifying(artifact) as path:
+        return OnnxRuntimeBackend(
+            path, precision=artifact.precision, provider=chosen_provider, threads=threads
+        )
 
 
 def _choose_provider(wished: ProviderChoice) -> str:

@@ -1,0 +1,136 @@
+"""The CPU's form of the graph: the same results, in less memory."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from emotion2vec_export.checkpoint import read_checkpoint
+from emotion2vec_export.cpu_graph import write_cpu_graph
+from emotion2vec_export.graph import tensor_specs, write_graph
+from emotion2vec_export.nodes import nested
+from emotion2vec_export.parity import speech_like
+from emotion2vec_export.runtime import OnnxModel
+from emotion2vec_export.synthetic import Size
+from emotion2vec_export.weights import load_model
+
+RATE = 16000
+VARIANTS: dict[str, dict[str, Any]] = {
+    "as published": {},
+    "pre-norm, scale per layer": {
+        "layer_norm_first": True,
+        "learned_alibi_scale_per_layer": True,
+    },
+    "group norm front end": {"extractor_mode": "default"},
+    "ALiBi on some heads": {"num_alibi_heads": 3},
+    "no ALiBi": {"use_alibi_encoder": False},
+    "no extra tokens": {"num_extra_tokens": 0},
+    "one convolution": {"feature_encoder_spec": "[(16, 40, 20)]"},
+    "kernels that are no multiple of the stride": {
+        "feature_encoder_spec": "[(16, 7, 3)] + [(16, 5, 2)] * 2 + [(24, 4, 3)] + [(16, 3, 1)] * 2"
+    },
+    "kernels smaller than the stride": {
+        "feature_encoder_spec": "[(16, 10, 5)] + [(16, 1, 2)] + [(24, 2, 3)] + [(16, 1, 1)]"
+    },
+    "fields longer than many hops": {
+        "feature_encoder_spec": "[(16, 9, 2)] * 3 + [(24, 12, 1), (16, 2, 2)]"
+    },
+}
+
+
+def write_both(checkpoint_directory: Path, directory: Path) -> tuple[Path, Path]:
+    """The flat graph and the CPU's."""
+    checkpoint = read_checkpoint(checkpoint_directory)
+    model = load_model(checkpoint.config, checkpoint.classes, checkpoint.weights)
+    flat = directory / "flat.onnx"
+    write_graph(model, flat)
+    return flat, write_cpu_graph(flat, directory)
+
+
+@pytest.fixture(scope="module")
+def published(
+    micro_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
+    return write_both(micro_checkpoint, tmp_path_factory.mktemp("published"))
+
+
+@pytest.mark.parametrize("overrides", VARIANTS.values(), ids=VARIANTS.keys())
+def test_it_gives_what_the_flat_graph_gives(
+    write_checkpoint, tmp_path: Path, overrides: dict[str, Any]
+) -> None:
+    directory = write_checkpoint(seed=1, **overrides)
+    flat, cpu = map(OnnxModel, write_both(directory, tmp_path))
+    audio = read_checkpoint(directory).config.audio
+    field, hop = audio.frame_field, audio.frame_hop
+    # One frame; whole slices and one frame more or less; in a batch, with more padding than that.
+    frames = [[1], [2], [32], [33], [65], [129], [1, 31, 64, 200]]
+    for counts in frames:
+        lengths = [field + (count - 1) * hop + surplus for surplus, count in enumerate(counts)]
+        waveform = np.zeros((len(lengths), max(lengths)), np.float32)
+        for row, length in zip(waveform, lengths, strict=True):
+            row[:length] = speech_like(length, length)
+        ours = cpu.run(waveform, np.array(lengths))
+        theirs = flat.run(waveform, np.array(lengths))
+        np.testing.assert_array_equal(ours["frame_lengths"], counts)
+        assert ours.keys() == theirs.keys()
+        for name, value in theirs.items():
+            assert ours[name].shape == value.shape
+            if not name.startswith("frame_"):
+                np.testing.assert_allclose(ours[name], value, atol=1e-4, err_msg=name)
+        for row, count in enumerate(counts):
+            for name in ("frame_logits", "frame_embeddings"):
+                own, other = ours[name][row, :count], theirs[name][row, :count]
+                np.testing.assert_allclose(own, other, atol=1e-4, err_msg=name)
+
+
+def test_it_is_made_of_standard_operators(published: tuple[Path, Path]) -> None:
+    flat, cpu = published
+    model = onnx.load(cpu)
+    onnx.checker.check_model(model, full_check=True)
+    nodes = [inner for node in model.graph.node for inner in nested(node)]
+    assert {node.domain for node in nodes} == {""}
+    count = Counter(node.op_type for node in nodes)
+    # The positional convolutions stay; the front end's products are seven.
+    assert count["Conv"] == 5
+    before = Counter(node.op_type for node in onnx.load(flat).graph.node)
+    assert count["MatMul"] == before["MatMul"] + 7
+    assert count["Scan"] == 1 + before["Attention"]
+    assert tensor_specs(flat) == tensor_specs(cpu)
+
+
+def test_no_tensor_holds_the_front_end_of_a_whole_clip(write_checkpoint, tmp_path: Path) -> None:
+    size = Size(32, 4, 0, 1, channels=128, conv_pos_groups=4)
+    flat, cpu = write_both(write_checkpoint(size=size), tmp_path)
+    # What the first convolution gives: float32, 64 values a frame and channel.
+    assert largest_tensor(flat, seconds=5) > 249 * 64 * 128 * 4
+    # Of a slice of 32 frames, what the second one reads: three values side by side.
+    assert largest_tensor(cpu, seconds=5) < 33 * 32 * 3 * 128 * 4
+
+
+def test_no_tensor_holds_all_scores(published: tuple[Path, Path]) -> None:
+    flat, cpu = published
+    tokens, heads = 1499 + 10, 4
+    assert largest_tensor(flat, seconds=30) >= heads * tokens**2 * 4
+    # Distances are counted in int64, for all heads.
+    assert largest_tensor(cpu, seconds=30) <= tokens**2 * 8
+
+
+def largest_tensor(path: Path, seconds: int) -> int:
+    """Bytes of the largest output of a node, for a clip of that length."""
+    options = onnxruntime.SessionOptions()
+    options.enable_profiling = True
+    options.profile_file_prefix = str(path.parent / "profile")
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    clip = speech_like(seconds * RATE, 1)
+    session.run(["logits"], {"waveform": clip[None], "lengths": np.array([len(clip)])})
+    events = json.loads(Path(session.end_profiling()).read_text())
+    sizes = [
+        int(event["args"]["output_size"]) for event in events if "output_size" in event["args"]
+    ]
+    return max(sizes)
