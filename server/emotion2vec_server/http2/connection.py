@@ -32,7 +32,7 @@ from emotion2vec_server.http2.headers import HeaderDecoder, Headers
 from emotion2vec_server.http2.outbound import Outbound
 from emotion2vec_server.http2.patience import Patience
 from emotion2vec_server.http2.settings import Limits
-from emotion2vec_server.http2.stream import Abandoned, ReceiveWindow, Stream
+from emotion2vec_server.http2.stream import Abandoned, Receiver, ReceiveWindow, Stream
 
 # The burst and rate of stream resets and of "glitches" that nghttp2 allows, the rate of resets
 # raised: where deadlines are short and the server is late, every call may end in one.
@@ -122,9 +122,9 @@ class Connection:
             self._outbound.send(stream, headers, data, trailers)
 
     def reset(self, stream: Stream, code: ErrorCode) -> None:
-        """Ends a stream without an answer. Its receiver isn't told."""
+        """Ends a stream without an answer, or without the rest of it."""
         if not stream.gone:
-            self._drop(stream, code)
+            self._drop(stream, code).on_reset(code)
 
     def consume(self, stream: Stream, count: int) -> None:
         """The application has done with so many bytes of the request's body, if as many came in:
@@ -158,9 +158,8 @@ class Connection:
         """The transport is gone."""
         streams, self.streams = list(self.streams.values()), {}
         for stream in streams:
-            stream.gone = True
             self._outbound.forget(stream)
-            stream.receiver.on_reset(ErrorCode.CANCEL)
+            stream.leave().on_reset(ErrorCode.CANCEL)
 
     # What FrameReader finds.
 
@@ -239,8 +238,7 @@ class Connection:
             self._nuisances.spend("resets of ended streams")
             return
         self._resets.spend("resets")
-        self._remove(stream)
-        stream.receiver.on_reset(int.from_bytes(payload))
+        self._remove(stream).on_reset(int.from_bytes(payload))
 
     def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id:
@@ -357,22 +355,22 @@ class Connection:
     def _break(self, stream: Stream, code: ErrorCode) -> None:
         """Ends a stream through the peer's fault, and so at its cost (CVE-2025-8671)."""
         self._resets.spend("faults")
-        self._drop(stream, code)
-        stream.receiver.on_reset(code)
+        self._drop(stream, code).on_reset(code)
 
-    def _drop(self, stream: Stream, code: ErrorCode) -> None:
-        self._remove(stream)
+    def _drop(self, stream: Stream, code: ErrorCode) -> Receiver:
         self._outbound.write(frames.reset(stream.id, code))
         if not stream.peer_ended:
             self._abandoned.add(stream.id)
+        return self._remove(stream)
 
-    def _remove(self, stream: Stream) -> None:
-        stream.gone = True
+    def _remove(self, stream: Stream) -> Receiver:
+        """Lets go of a stream; returns who may have to be told."""
         del self.streams[stream.id]
         self._outbound.forget(stream)
         if stream.unread:
             self._credit(stream.unread)
             stream.unread = 0
+        return stream.leave()
 
     def _check_late(self, stream_id: int) -> None:
         """Of a stream that is gone, the peer may send on only where it can't know that."""

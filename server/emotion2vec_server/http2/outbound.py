@@ -114,10 +114,10 @@ class Outbound:
         self._write_data(stream, stream.next_part(limit))
         if stream.outbox:
             self._queue(stream)
-            return
-        if stream.trailers is not None:
+        elif stream.trailers is not None:
             self._end(stream, stream.trailers)
-        stream.receiver.on_room()
+        else:
+            stream.receiver.on_room()
 
     def _write_data(self, stream: Stream, data: bytes | memoryview) -> None:
         size = len(data)

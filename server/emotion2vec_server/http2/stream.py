@@ -29,7 +29,7 @@ class Receiver(Protocol):
         """The stream is gone: the peer gave it up, broke it, or closed the connection."""
 
     def on_room(self) -> None:
-        """All that was given to `send` has been taken to be sent."""
+        """All that was given to `send` is on its way, and the response is not complete."""
 
 
 class _Nobody:
@@ -100,6 +100,12 @@ class Stream:
         """The block that goes after the outbox, and ends the stream."""
         self.peer_ended = False
         self.gone = False
+
+    def leave(self) -> Receiver:
+        """The stream is gone. Returns its receiver, and lets go of it."""
+        receiver, self.receiver = self.receiver, NOBODY
+        self.gone = True
+        return receiver
 
     @property
     def waiting_bytes(self) -> int:

@@ -222,7 +222,8 @@ class Call:
         """The task has ended."""
         self._is_running = False
         self._caller.forget(self)
-        for callback in self._callbacks:
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
             callback()
 
     def reply(self, message: Any) -> None:

@@ -149,7 +149,6 @@ class Peer(asyncio.BufferedProtocol):
         for stream in self._stalls.check(now, self._http2.streams.values()):
             _log.debug("answer not taken", extra={"peer": self.name})
             self._http2.reset(stream, http2.ErrorCode.CANCEL)
-            stream.receiver.on_reset(http2.ErrorCode.CANCEL)
         verdict = self._liveness.check(
             now,
             heard=self._heard,

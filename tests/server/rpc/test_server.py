@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import socket
 import ssl
@@ -18,6 +19,7 @@ import hpack
 import pytest
 from emotion2vec_server import rpc
 from emotion2vec_server.http2 import frames
+from emotion2vec_server.rpc.call import Call
 
 from tests.server.http2.peer import GREETING, Frame, data, frame, headers, parse, request
 from tests.server.rpc.serving import SERVICE, calling, failure, path
@@ -429,3 +431,23 @@ async def test_call_that_is_over_before_its_handler_begins() -> None:
         await client.next(lambda each: each.kind == frames.DATA and each.stream_id == 3)
         (peer,) = server._peers
         assert not peer.calls
+
+
+async def test_call_leaves_nothing_behind() -> None:
+    """No cycle that would wait for the garbage collector, which stops everything when it comes."""
+    async with serving() as (server, port), calling(f"127.0.0.1:{port}") as channel:
+        call = channel.unary_unary(path("Echo"))
+        for _ in range(3):
+            await call(b"x" * 100_000)
+        gc.collect()
+        gc.disable()
+        try:
+            async with Socket(port) as client:
+                client.send(GREETING)
+                for stream_id in range(1, 201, 2):
+                    client.send(ask("Echo", stream_id), data(stream_id, MESSAGE, end=True))
+                    await client.next(lambda each: each.kind == frames.DATA)
+            assert not any(isinstance(each, Call) for each in gc.get_objects())
+        finally:
+            gc.enable()
+        assert all(not peer.calls for peer in server._peers)
