@@ -1,4 +1,4 @@
-"""gRPC over our own HTTP/2, on asyncio: a server that costs a call a third of what C-core does."""
+"""gRPC over our own HTTP/2, on asyncio. Why: docs/transport.md."""
 
 from emotion2vec_server.rpc.limits import Limits
 from emotion2vec_server.rpc.liveness import Patience
