@@ -25,12 +25,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 from emotion2vec_server.http2 import frames, settings
+from emotion2vec_server.http2.allowance import Allowance
 from emotion2vec_server.http2.block_reader import MAX_BYTES, Block, BlockReader
 from emotion2vec_server.http2.faults import ErrorCode, PeerError
 from emotion2vec_server.http2.frame_reader import FrameReader
 from emotion2vec_server.http2.headers import HeaderDecoder, Headers
 from emotion2vec_server.http2.outbound import Outbound
-from emotion2vec_server.http2.patience import Patience
 from emotion2vec_server.http2.settings import Limits
 from emotion2vec_server.http2.stream import Abandoned, Receiver, ReceiveWindow, Stream
 
@@ -70,8 +70,8 @@ class Connection:
         self._decoder = HeaderDecoder(MAX_BYTES)
         self._window = ReceiveWindow(limits.connection_window)
         self._outbound = Outbound(self._on_sent)
-        self._resets = Patience(*_RESETS, clock)
-        self._nuisances = Patience(*_NUISANCES, clock)
+        self._resets = Allowance(*_RESETS, clock)
+        self._nuisances = Allowance(*_NUISANCES, clock)
         self._blocks = BlockReader()
         self._incoming: Stream | None = None
         self._last_stream_id = 0

@@ -17,15 +17,17 @@ from emotion2vec_server.rpc.routes import Handler, Routes
 _log = logging.getLogger(__name__)
 
 
-async def handle(call: Call, routes: Routes) -> None:
+async def handle(call: Call, routes: Routes, patience: float) -> None:
     """Runs the handler of a call and ends the call by it: the task of the call.
+
+    Where the handler takes one message, it must come within `patience` seconds.
 
     An exception that nobody foresaw becomes UNKNOWN, as with grpc.aio; its traceback and its text
     go to the log and never onto the wire.
     """
     try:
         if call.begin():
-            await _answer(call, await _find(call, routes))
+            await _answer(call, await _find(call, routes), patience)
     except CallError as error:
         call.end(error.code, str(error))
     except grpc.aio.AbortError:
@@ -44,14 +46,14 @@ async def handle(call: Call, routes: Routes) -> None:
 async def _find(call: Call, routes: Routes) -> Handler:
     handler = await routes.find(call.head)
     if handler is None:
-        raise CallError(grpc.StatusCode.UNIMPLEMENTED, f"unknown method {call.head.method}")
+        raise CallError(grpc.StatusCode.UNIMPLEMENTED, f"unknown method {call.head.method[:200]}")
     return handler
 
 
-async def _answer(call: Call, handler: Handler) -> None:
+async def _answer(call: Call, handler: Handler, patience: float) -> None:
     call.handler = handler
     context = Context(call)
-    request = _Requests(call) if handler.request_streaming else await _only_message(call)
+    request = _Requests(call) if handler.request_streaming else await _only_message(call, patience)
     behaviour = _behaviour(handler)
     if not handler.response_streaming:
         call.reply(await behaviour(request, context))
@@ -66,8 +68,14 @@ async def _answer(call: Call, handler: Handler) -> None:
     call.end(call.code, call.details)
 
 
-async def _only_message(call: Call) -> Any:
-    message = await call.read()
+async def _only_message(call: Call, patience: float) -> Any:
+    try:
+        async with asyncio.timeout(patience):
+            message = await call.read()
+    except TimeoutError as error:
+        raise CallError(
+            grpc.StatusCode.DEADLINE_EXCEEDED, f"the request did not come within {patience:g} s"
+        ) from error
     if message is grpc.aio.EOF:
         raise CallError(grpc.StatusCode.UNIMPLEMENTED, "the call carries no request")
     return message

@@ -14,13 +14,16 @@ from enum import Enum
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds; see above, and `stalls` for how long an answer may stand still."""
+    """Seconds; see above."""
 
     handshake: float = 10.0
     silence: float = 60.0
     answer: float = 20.0
     idle: float = 600.0
+    request: float = 60.0
+    """For the message of a call that has only one."""
     stall: float = 60.0
+    """How long an answer may stand still; see `stalls`."""
     check: float = 2.5
     """Between two looks at all this."""
 

@@ -60,7 +60,8 @@ class Peer(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._is_full = False
         self._is_receiving = False
-        self._is_closing = False
+        self._is_ending = False
+        self._is_closed = False
 
     # What asyncio calls.
 
@@ -115,7 +116,7 @@ class Peer(asyncio.BufferedProtocol):
             call = Call(self, stream, headers, beginning, limits.max_message_bytes)
             stream.receiver = call
             self.calls.add(call)
-            call.start(handle(call, self._host.routes))
+            call.start(handle(call, self._host.routes, limits.patience.request))
 
     # What calls call.
 
@@ -178,11 +179,13 @@ class Peer(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         """Closes as soon as what has been written is sent."""
+        self._is_closed = True
         if self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
         """Closes now."""
+        self._is_closed = True
         if self._transport is not None:
             self._transport.abort()
 
@@ -196,14 +199,14 @@ class Peer(asyncio.BufferedProtocol):
         self._http2.release()
 
     def _flush(self) -> None:
-        if self._is_receiving or self._transport is None:
+        if self._is_receiving or self._is_closed or self._transport is None:
             return
         while not self._is_full and (data := self._http2.take()):
             self._transport.write(data)
         if self._http2.leaving:
             self._host.settle()
-        if self._http2.is_over and not self._is_closing:
-            self._is_closing = True
+        if self._http2.is_over and not self._is_ending:
+            self._is_ending = True
             if self._http2.failure is not None:
                 _log.debug(
                     "connection ended",

@@ -25,7 +25,9 @@ from tests.server.http2.peer import GREETING, Frame, data, frame, headers, parse
 from tests.server.rpc.serving import SERVICE, calling, failure, path
 
 MIB = 2**20
-SHORT = rpc.Patience(handshake=0.3, silence=0.3, answer=0.3, idle=1.0, stall=0.3, check=0.05)
+SHORT = rpc.Patience(
+    handshake=0.3, silence=0.3, answer=0.3, idle=1.0, request=0.3, stall=0.3, check=0.05
+)
 
 
 async def echo(_requests: AsyncIterator[bytes], context: Any) -> bytes:
@@ -368,6 +370,28 @@ async def _ask_without_reading(plain: socket.socket) -> None:
     for begin in range(1, 2**31, 2000):
         refused = [headers(begin + step, b"\x82\x86\x84", end=True) for step in range(0, 2000, 2)]
         await asyncio.wait_for(loop.sock_sendall(plain, b"".join(refused)), 3)
+
+
+async def test_request_that_never_comes() -> None:
+    async def unary(request: bytes, _context: Any) -> bytes:
+        return request
+
+    method = grpc.unary_unary_rpc_method_handler(unary)
+    limits = rpc.Limits(patience=SHORT)
+    async with serving(limits, Unary=method) as (_, port), Socket(port) as client:
+        client.send(GREETING, ask("Unary"), data(1, MESSAGE[:-1]))
+        end = await client.next(lambda each: each.kind == frames.HEADERS)
+        assert (b"grpc-status", b"4") in hpack.Decoder().decode(end.payload, raw=True)
+
+
+@pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x00\x05hello", b""])
+async def test_no_tls(tmp_path: Path, caplog: pytest.LogCaptureFixture, sent: bytes) -> None:
+    chain, key = certificate(tmp_path, "server")
+    limits = rpc.Limits(patience=SHORT)
+    async with serving(limits, tls=context_of(chain, key)) as (_, port), Socket(port) as client:
+        client.send(sent)
+        await asyncio.wait_for(client.reader.read(), 5)
+    assert [each for each in caplog.records if each.levelno > logging.DEBUG] == []
 
 
 async def test_too_many_connections() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from emotion2vec_server.http2.faults import ErrorCode, PeerError
 
 
-class Patience:
+class Allowance:
     """One bucket."""
 
     def __init__(self, most: int, per_second: float, clock: Callable[[], float]) -> None:
