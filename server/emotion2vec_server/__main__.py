@@ -9,6 +9,7 @@ import uvloop
 from emotion2vec_server.app import run
 from emotion2vec_server.config import read_settings
 from emotion2vec_server.errors import ConfigError, StartupError
+from emotion2vec_server.heap import keep_freed_memory
 from emotion2vec_server.logs import configure_logging
 
 
@@ -17,6 +18,7 @@ def main() -> int:
     try:
         settings = read_settings(sys.argv[1:])
         configure_logging(settings.log_level, settings.log_format)
+        keep_freed_memory()
         uvloop.run(run(settings))
     except ConfigError as error:
         print(f"emotion2vec-server: {error}", file=sys.stderr)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from emotion2vec_server.http2 import frames
 from emotion2vec_server.http2.faults import ErrorCode, PeerError
 
-MAX_BYTES = 65_536
+MAX_BYTES = 32_768
 _MAX_CONTINUATIONS = 64
 _PRIORITY_BYTES = 5
 

@@ -58,7 +58,7 @@ FATAL = {
     "HEADERS that are no HPACK": (headers(1, b"\xff\xff\xff\xff\xff"), ErrorCode.COMPRESSION_ERROR),
     "an index of nothing": (headers(1, b"\x80"), ErrorCode.COMPRESSION_ERROR),
     "HEADERS too large": (
-        frames.head(frames.HEADERS, 0, 1, 65_537),
+        frames.head(frames.HEADERS, 0, 1, 32_769),
         ErrorCode.ENHANCE_YOUR_CALM,
     ),
     "PRIORITY on stream 0": (frame(frames.PRIORITY, 0, 0, bytes(5)), ErrorCode.PROTOCOL_ERROR),
