@@ -105,8 +105,11 @@ class Outbound:
         return room if self._out_bytes < _TURN_BYTES else 0
 
     def _queue(self, stream: Stream) -> None:
+        """Gives a stream its place among those that wait, or takes it."""
         if stream.outbox and stream.sendable > 0:
             self._waiting[stream] = None
+        else:
+            self._waiting.pop(stream, None)
 
     def _give_turn(self, stream: Stream) -> None:
         del self._waiting[stream]

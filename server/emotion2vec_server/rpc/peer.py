@@ -92,6 +92,7 @@ class Peer(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self._is_full = False
+        self._heard = True
         if self._transport is not None:
             self._transport.resume_reading()
         self._flush()

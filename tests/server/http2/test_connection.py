@@ -220,6 +220,60 @@ def test_window_that_is_made_smaller() -> None:
     assert sizes(client) == [5]
 
 
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("answer"), st.sampled_from([1, 3, 5]), st.integers(1, 120_000)),
+            st.tuples(st.just("widen"), st.sampled_from([0, 1, 3, 5]), st.integers(1, 90_000)),
+            st.tuples(st.just("window"), st.just(0), st.integers(0, 150_000)),
+        ),
+        max_size=40,
+    )
+)
+def test_windows_are_kept_whatever_they_are(steps: list[tuple[str, int, int]]) -> None:
+    """No more than the windows allow is sent, and no less."""
+    client = Client()
+    client.send(*[request(stream_id, end=True) for stream_id in (1, 3, 5)])
+    connection, initial = 65_535, 65_535
+    windows = dict.fromkeys((1, 3, 5), 65_535)
+    waiting = dict.fromkeys((1, 3, 5), 0)
+    client.answers()
+    for step, stream_id, size in steps:
+        if step == "answer":
+            waiting[stream_id] += size
+            client.connection.send(client.stream(stream_id), b"", bytes(size))
+        elif step == "window":
+            windows = {each: windows[each] + size - initial for each in windows}
+            initial = size
+            client.send(frames.settings({frames.INITIAL_WINDOW_SIZE: size}))
+        elif stream_id:
+            windows[stream_id] += size
+            client.send(frames.window_update(stream_id, size))
+        else:
+            connection += size
+            client.send(frames.window_update(0, size))
+        for answer in client.answers():
+            if answer.kind == frames.DATA:
+                windows[answer.stream_id] -= len(answer.payload)
+                waiting[answer.stream_id] -= len(answer.payload)
+                connection -= len(answer.payload)
+                assert windows[answer.stream_id] >= 0
+                assert connection >= 0
+        assert not connection or not any(waiting[each] and windows[each] > 0 for each in waiting)
+
+
+def test_window_that_is_made_smaller_while_its_stream_has_its_turn() -> None:
+    client = Client()
+    client.send(request(1, end=True))
+    client.connection.send(client.stream(), ANSWER, bytes(100_000))
+    client.send(frames.window_update(1, 1000))
+    client.answers()
+    client.send(frames.settings({frames.INITIAL_WINDOW_SIZE: 0}), frames.window_update(0, 50))
+    assert sizes(client) == []
+    client.send(frames.window_update(1, 64_545))
+    assert sizes(client) == [10]
+
+
 def test_frames_are_as_large_as_the_client_takes_and_others_can_bear() -> None:
     client = Client()
     windows = frames.settings({frames.INITIAL_WINDOW_SIZE: MIB}) + frames.window_update(0, MIB)
