@@ -214,7 +214,9 @@ class Call:
         self._task = asyncio.get_running_loop().create_task(handling)
 
     def begin(self) -> bool:
-        """The task has begun. False where the call was over before."""
+        """The task has begun. False where the call was over, or too late, before."""
+        if self.time_remaining() == 0:
+            self._expire()
         self._is_running = not self.is_over
         return self._is_running
 

@@ -422,6 +422,8 @@ async def test_fault_is_one_line_of_debugging(caplog: pytest.LogCaptureFixture) 
         (request(1, fields=[(":method", "GET"), (":scheme", "http"), (":path", "/")]), b"405"),
         (ask("Echo", grpc_encoding="zstd"), b"grpc-status 12"),
         (ask("Echo", grpc_timeout="soon"), b"grpc-status 13"),
+        (ask("Echo", grpc_timeout="0S") + data(1, MESSAGE, end=True), b"grpc-status 4"),
+        (ask("Echo", grpc_timeout="99999999H") + data(1, MESSAGE, end=True), b"grpc-status 0"),
         (ask("Echo", note="x" * 20_000), b"grpc-status 8"),
         (ask("Echo") + data(1, struct.pack(">BI", 0, 2**30)), b"grpc-status 8"),
         (ask("Echo") + data(1, struct.pack(">BI", 7, 1)), b"grpc-status 13"),
