@@ -17,6 +17,8 @@ from emotion2vec_export.runtime import OnnxModel
 
 _RATE = 16000
 _BATCH_SECONDS = (1.0, 3.0, 5.0, 10.0)
+_LONGEST_SECONDS = 30
+"""The server's longest window, unless told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,12 @@ def test_clips(frame_field: int) -> tuple[list[Clip], list[Clip]]:
         Clip("one frame", speech_like(frame_field, 1), speechless=True),
         Clip("silence", np.zeros(_RATE, np.float32), speechless=True),
         Clip("quiet", np.float32(0.01) * speech_like(_RATE, 2)),
+        Clip("loud", np.float32(1000) * speech_like(_RATE, 2)),
         Clip("clipped", np.clip(100 * speech_like(2 * _RATE, 3), -1, 1)),
     ]
     batch = [Clip("speech", speech_like(int(s * _RATE) + 37, 4)) for s in _BATCH_SECONDS]
-    return [*single, *batch], [*batch, single[0]]
+    longest = Clip("speech", speech_like(_LONGEST_SECONDS * _RATE, 5))
+    return [*single, *batch, longest], [*batch, single[0]]
 
 
 class ParityCheck:

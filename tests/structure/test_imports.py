@@ -127,6 +127,7 @@ DOORS = {
                 "cpu_graph",
                 "front_end",
                 "graph",
+                "half",
                 "nodes",
                 "quantization",
             },
