@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from emotion2vec_server.bundle import Parity, ParityRow
@@ -13,7 +14,6 @@ from rich.table import Table
 from emotion2vec_export.bounds import Bounds
 from emotion2vec_export.errors import UnfaithfulError
 from emotion2vec_export.reference import FunAsr, Result
-from emotion2vec_export.runtime import OnnxModel
 
 _RATE = 16000
 _BATCH_SECONDS = (1.0, 3.0, 5.0, 10.0)
@@ -59,6 +59,14 @@ def test_clips(frame_field: int) -> tuple[list[Clip], list[Clip]]:
     return [*single, *batch, longest], [*batch, single[0]]
 
 
+class Model(Protocol):
+    """An exported model, whatever runs it."""
+
+    def run(
+        self, waveform: NDArray[np.float32], lengths: NDArray[np.int64]
+    ) -> dict[str, NDArray[np.generic]]: ...
+
+
 class ParityCheck:
     """Compares artefacts of one checkpoint with FunASR, which hears each clip once."""
 
@@ -67,7 +75,7 @@ class ParityCheck:
         self._name = f"funasr {reference.version}"
         self._expected = {id(clip): reference.recognize(clip.samples) for clip in self._single}
 
-    def measure(self, model: OnnxModel, bounds: Bounds) -> Parity:
+    def measure(self, model: Model, bounds: Bounds) -> Parity:
         """Runs every clip, alone and in a mixed batch.
 
         `Parity.bound` is the one for probabilities; where the model has no classifier, the one for
@@ -83,7 +91,7 @@ class ParityCheck:
         )
 
     def _rows(
-        self, model: OnnxModel, clips: Sequence[Clip], how: str, bounds: Bounds
+        self, model: Model, clips: Sequence[Clip], how: str, bounds: Bounds
     ) -> list[ParityRow]:
         lengths = np.array([len(clip.samples) for clip in clips])
         waveform = np.zeros((len(clips), lengths.max()), np.float32)

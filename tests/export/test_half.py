@@ -49,8 +49,8 @@ class Pair(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def fp32(micro_bundle: Path) -> Path:
-    return micro_bundle / "model.fp32.onnx"
+def fp32(flat_graph: Path) -> Path:
+    return flat_graph
 
 
 @pytest.fixture(scope="module")
