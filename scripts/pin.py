@@ -25,6 +25,7 @@ CPU = [
     "--group=dev",
     # What pip needs to build the distributions and the source packages among their dependencies.
     "hatchling",
+    "wheel",
     "pip",
     "setuptools",
     # A newer release may come with CUDA only; raise it by hand.
@@ -32,7 +33,9 @@ CPU = [
 ]
 GPU = ["./protos", "./server[gpu]", "onnxruntime-gpu[cuda,cudnn]"]
 # torch names the exact versions of its CUDA packages itself.
-LEFT_TO_TORCH = re.compile(r"nvidia-|cuda-|triton$")
+LEFT_TO_TORCH = re.compile(r"nvidia-|cuda-toolkit|triton$")
+# Its packages fetch themselves from NVIDIA, so that pip can't resolve it here.
+BY_HAND = {"tensorrt": "11.4.0.106"}
 HEADER = "# Written by scripts/pin.py.\n"
 
 
@@ -67,7 +70,7 @@ def main() -> None:
         found = resolve(interpreter, CPU, pins)
         pins |= {name: found[name] for name in found if not LEFT_TO_TORCH.match(name)}
     gpu = resolve(interpreters[0], GPU, pins)
-    gpu_only = {name: gpu[name] for name in gpu if name not in pins}
+    gpu_only = BY_HAND | {name: gpu[name] for name in gpu if name not in pins}
     (ROOT / "constraints.txt").write_text(HEADER + render(pins))
     (ROOT / "constraints-gpu.txt").write_text(HEADER + render(gpu_only))
 

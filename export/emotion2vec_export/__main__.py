@@ -57,6 +57,11 @@ def _parser() -> argparse.ArgumentParser:
         default="modelscope",
         help="where ids are from (default: modelscope)",
     )
+    parser.add_argument(
+        "--engine",
+        choices=["tensorrt"],
+        help="also build a TensorRT engine, with the fp16 graph that it comes from",
+    )
     parser.add_argument("--name", type=_name, help="the model's name (default: SOURCE's last part)")
     parser.add_argument("--demo", action="store_true", help="mark it as not for real use")
     parser.add_argument(
@@ -81,6 +86,13 @@ class _Progress:
 
         Console().print(parity_table(precision, parity))
 
+    def unmeasured(self, precision: str, why: str) -> None:
+        Console(stderr=True).print(
+            f"warning: {precision} was not compared with FunASR: {why}. The server takes it only "
+            "when told --provider tensorrt.",
+            soft_wrap=True,
+        )
+
 
 def _export(options: argparse.Namespace, stderr: Console) -> None:
     with stderr.status("loading the tools"):
@@ -101,6 +113,7 @@ def _export(options: argparse.Namespace, stderr: Console) -> None:
             source=source,
             precisions=tuple(dict.fromkeys(options.precision)),
             progress=_Progress(status),
+            engine=options.engine is not None,
             demo=options.demo,
         )
     labels = ", ".join(label.name for label in manifest.labels) or "none, embeddings only"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from emotion2vec_server.bundle import Parity, ParityRow
@@ -13,10 +14,11 @@ from rich.table import Table
 from emotion2vec_export.bounds import Bounds
 from emotion2vec_export.errors import UnfaithfulError
 from emotion2vec_export.reference import FunAsr, Result
-from emotion2vec_export.runtime import OnnxModel
 
 _RATE = 16000
 _BATCH_SECONDS = (1.0, 3.0, 5.0, 10.0)
+_LONGEST_SECONDS = 30
+"""The server's longest window, unless told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,20 @@ def test_clips(frame_field: int) -> tuple[list[Clip], list[Clip]]:
         Clip("one frame", speech_like(frame_field, 1), speechless=True),
         Clip("silence", np.zeros(_RATE, np.float32), speechless=True),
         Clip("quiet", np.float32(0.01) * speech_like(_RATE, 2)),
+        Clip("loud", np.float32(1000) * speech_like(_RATE, 2)),
         Clip("clipped", np.clip(100 * speech_like(2 * _RATE, 3), -1, 1)),
     ]
     batch = [Clip("speech", speech_like(int(s * _RATE) + 37, 4)) for s in _BATCH_SECONDS]
-    return [*single, *batch], [*batch, single[0]]
+    longest = Clip("speech", speech_like(_LONGEST_SECONDS * _RATE, 5))
+    return [*single, *batch, longest], [*batch, single[0]]
+
+
+class Model(Protocol):
+    """An exported model, whatever runs it."""
+
+    def run(
+        self, waveform: NDArray[np.float32], lengths: NDArray[np.int64]
+    ) -> dict[str, NDArray[np.generic]]: ...
 
 
 class ParityCheck:
@@ -63,7 +75,7 @@ class ParityCheck:
         self._name = f"funasr {reference.version}"
         self._expected = {id(clip): reference.recognize(clip.samples) for clip in self._single}
 
-    def measure(self, model: OnnxModel, bounds: Bounds) -> Parity:
+    def measure(self, model: Model, bounds: Bounds) -> Parity:
         """Runs every clip, alone and in a mixed batch.
 
         `Parity.bound` is the one for probabilities; where the model has no classifier, the one for
@@ -79,7 +91,7 @@ class ParityCheck:
         )
 
     def _rows(
-        self, model: OnnxModel, clips: Sequence[Clip], how: str, bounds: Bounds
+        self, model: Model, clips: Sequence[Clip], how: str, bounds: Bounds
     ) -> list[ParityRow]:
         lengths = np.array([len(clip.samples) for clip in clips])
         waveform = np.zeros((len(clips), lengths.max()), np.float32)

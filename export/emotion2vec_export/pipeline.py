@@ -39,6 +39,8 @@ class Progress(Protocol):
 
     def measured(self, precision: str, parity: Parity) -> None: ...
 
+    def unmeasured(self, precision: str, why: str) -> None: ...
+
 
 def export_bundle(
     checkpoint: Checkpoint,
@@ -48,9 +50,12 @@ def export_bundle(
     source: str,
     precisions: Sequence[Precision],
     progress: Progress,
+    engine: bool = False,
     demo: bool = False,
 ) -> Manifest:
     """Writes the bundle of a checkpoint to `output`, whole or not at all.
+
+    With `engine` it gets a TensorRT engine too, and the fp16 graph that this is built from.
 
     Raises:
         ExportError: `output` holds something that is no bundle, or a file can't be written.
@@ -64,7 +69,8 @@ def export_bundle(
         audio = checkpoint.config.audio
         check = ParityCheck(FunAsr(checkpoint.directory, checkpoint.classes), audio.frame_field)
         artifacts = []
-        for precision in precisions:
+        wanted: list[Precision] = [*precisions, "fp16"] if engine else [*precisions]
+        for precision in dict.fromkeys(wanted):
             progress.step(f"making {precision}, and comparing it with FunASR")
             recipe = RECIPES[precision]
             path = recipe.convert(graph, directory)
@@ -72,6 +78,9 @@ def export_bundle(
             progress.measured(precision, parity)
             require_faithful(parity, recipe.bounds)
             artifacts.append(_artifact(path, precision, parity))
+        if engine:
+            fp16 = next(artifact for artifact in artifacts if artifact.precision == "fp16")
+            artifacts.append(_engine(fp16, directory, check, audio.frame_field, progress))
         for file in (*external_data(graph), graph):
             file.unlink()
         manifest = Manifest(
@@ -114,6 +123,43 @@ def _artifact(path: Path, precision: Precision, parity: Parity) -> Artifact:
         inputs=inputs,
         outputs=outputs,
         parity=parity,
+    )
+
+
+def _engine(
+    fp16: Artifact, directory: Path, check: ParityCheck, frame_field: int, progress: Progress
+) -> Artifact:
+    """Builds the engine; where a card can run it, it is compared with FunASR as the graphs are."""
+    # An export without an engine needs neither CUDA nor TensorRT.
+    from emotion2vec_export.engine import EngineModel, build_engine, can_run
+
+    path, engine = build_engine(
+        directory / fp16.file,
+        directory,
+        frame_field=frame_field,
+        onnx_sha256=fp16.sha256,
+        say=progress.step,
+    )
+    parity = None
+    if can_run(engine):
+        progress.step("comparing the engine with FunASR")
+        bounds = RECIPES["fp16"].bounds
+        parity = check.measure(EngineModel(path, engine), bounds)
+        progress.measured("the TensorRT engine", parity)
+        require_faithful(parity, bounds)
+    else:
+        progress.unmeasured("the TensorRT engine", "there is no card here to run it")
+    entry = describe_file(path)
+    return Artifact(
+        file=entry.file,
+        sha256=entry.sha256,
+        size=entry.size,
+        kind="tensorrt",
+        precision="fp16",
+        inputs=fp16.inputs,
+        outputs=fp16.outputs,
+        parity=parity,
+        engine=engine,
     )
 
 

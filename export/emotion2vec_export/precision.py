@@ -32,11 +32,19 @@ def _quantize(graph: Path, directory: Path) -> Path:
     return quantize(graph, directory)
 
 
+def _halve(graph: Path, directory: Path) -> Path:
+    from emotion2vec_export.half import halve
+
+    return halve(graph, directory)
+
+
 _FP32 = Bounds(probability=1e-4, speechless=1e-4, frame_embedding=1e-3)
 # Of silence all frames are alike, and a single frame is alone: rounding does not average out.
 _INT8 = Bounds(probability=0.02, speechless=0.1, frame_embedding=0.5)
+_FP16 = Bounds(probability=0.01, speechless=0.02, frame_embedding=0.1)
 
 RECIPES: Mapping[Precision, Recipe] = {
     "fp32": Recipe(convert=_for_cpu, bounds=_FP32),
     "int8": Recipe(convert=_quantize, bounds=_INT8),
+    "fp16": Recipe(convert=_halve, bounds=_FP16),
 }

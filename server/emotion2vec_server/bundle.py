@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from emotion2vec_server.errors import BundleError
 
@@ -23,6 +23,7 @@ FORMAT_VERSION: Literal[1] = 1
 MANIFEST = "manifest.json"
 
 Precision = Literal["fp32", "int8", "fp16"]
+LibraryName = Literal["tensorrt", "tensorrt_rtx"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", max_length=255)]
 ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
@@ -103,11 +104,13 @@ class Profile(_Strict):
 class Engine(_Strict):
     """What a serialised TensorRT engine was built with, and so needs to run."""
 
-    library: Literal["tensorrt", "tensorrt_rtx"]
+    library: LibraryName
     version: str
-    compute_capability: str
+    compute_capabilities: tuple[str, ...] = Field(min_length=1)
+    """Of the cards it runs on, as "9.0"."""
     profiles: tuple[Profile, ...] = Field(min_length=1)
     onnx_sha256: Sha256
+    """Of the graph in the same bundle that it was built from."""
 
 
 class Artifact(FileEntry):
@@ -118,8 +121,22 @@ class Artifact(FileEntry):
     external_data: tuple[FileEntry, ...] = ()
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    parity: Parity
+    parity: Parity | None = None
+    """None: not measured, as of an engine that was built where no card could run it."""
     engine: Engine | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.kind == "tensorrt") != (self.engine is not None):
+            raise ValueError("a TensorRT artefact, and no other, has an engine")
+        if self.kind == "onnx" and self.parity is None:
+            raise ValueError("a graph without parity was never checked")
+        return self
+
+    @property
+    def faithful(self) -> bool:
+        """Whether it was compared with PyTorch, and found close enough."""
+        return self.parity is not None and self.parity.passed
 
     @property
     def files(self) -> tuple[FileEntry, ...]:

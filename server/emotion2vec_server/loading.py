@@ -94,7 +94,12 @@ def _load(
     manifest = bundle.manifest
     share = share_cores(available_cores(), instances=settings.instances, threads=settings.threads)
     backend = load_backend(
-        bundle, precision=settings.precision, provider=settings.provider, threads=share.pool
+        bundle,
+        precision=settings.precision,
+        provider=settings.provider,
+        threads=share.pool,
+        lanes=settings.instances or 1,
+        longest=round(settings.max_window_seconds * manifest.sample_rate),
     )
     instances = share.instances if backend.provider == "cpu" else settings.instances or 1
     runner = ModelRunner(backend)

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from emotion2vec_export.__main__ import main
 from emotion2vec_export.checkpoint import read_checkpoint
+from emotion2vec_export.graph import write_graph
 from emotion2vec_export.pipeline import export_bundle
 from emotion2vec_export.synthetic import LABELS, Size, write_synthetic
+from emotion2vec_export.weights import load_model
 from emotion2vec_server.bundle import Manifest, Parity
 
 MICRO = Size(embed_dim=32, heads=4, prenet_depth=1, depth=2, channels=16, conv_pos_groups=4)
@@ -24,6 +26,8 @@ class Silence:
     def step(self, what: str) -> None: ...
 
     def measured(self, precision: str, parity: Parity) -> None: ...
+
+    def unmeasured(self, precision: str, why: str) -> None: ...
 
 
 def _export(checkpoint: Path, output: Path) -> Manifest:
@@ -83,3 +87,12 @@ def exported_by_command(micro_checkpoint: Path) -> tuple[int, str, str]:
 def micro_bundle(micro_checkpoint: Path, exported_by_command: tuple[int, str, str]) -> Path:
     assert exported_by_command[0] == 0, exported_by_command[2]
     return micro_checkpoint.parent / "bundle"
+
+
+@pytest.fixture(scope="session")
+def flat_graph(micro_checkpoint: Path) -> Path:
+    """What the graphs for GPUs are made from."""
+    checkpoint = read_checkpoint(micro_checkpoint)
+    path = micro_checkpoint.parent / "flat.onnx"
+    write_graph(load_model(checkpoint.config, checkpoint.classes, checkpoint.weights), path)
+    return path

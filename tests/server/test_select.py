@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from emotion2vec_server.backends import select
+from emotion2vec_server.backends.onnx_runtime import available_providers
 from emotion2vec_server.backends.select import load_backend
-from emotion2vec_server.bundle import Bundle, Parity, ParityRow, load_bundle
+from emotion2vec_server.bundle import (
+    Artifact,
+    Bundle,
+    Engine,
+    Parity,
+    ParityRow,
+    Profile,
+    load_bundle,
+)
 from emotion2vec_server.errors import BundleError, ConfigError
 from emotion2vec_server.loading import DEMO_BUNDLE
+from pydantic import ValidationError
 
 MakeBundle = Callable[..., Bundle]
 
@@ -93,3 +104,70 @@ def test_a_clip_without_speech_has_a_bound_of_its_own() -> None:
     for bound, passed in ((None, False), (0.04, False), (0.06, True)):
         rows = (row.model_copy(update={"bound": bound}),)
         assert Parity(reference="funasr", bound=0.02, rows=rows).passed == passed
+
+
+ENGINE = Engine(
+    library="tensorrt",
+    version="0.0",
+    compute_capabilities=("1.0",),
+    profiles=(Profile(minimum=(1, 400), optimum=(1, 400), maximum=(1, 480000)),),
+    onnx_sha256="0" * 64,
+)
+
+
+@pytest.fixture
+def with_engine(bundle_of: MakeBundle) -> Bundle:
+    """A bundle with an fp32 graph, and an engine of a TensorRT that nobody has."""
+    bundle = bundle_of(fp32=True)
+    (graph,) = bundle.manifest.artifacts
+    changes = {"kind": "tensorrt", "precision": "fp16", "parity": None, "engine": ENGINE}
+    artifacts = (graph.model_copy(update=changes), graph)
+    return Bundle(bundle.directory, bundle.manifest.model_copy(update={"artifacts": artifacts}))
+
+
+def test_an_engine_that_does_not_fit_is_passed_over_loudly(with_engine: Bundle, caplog) -> None:
+    backend = load_backend(with_engine, precision="auto", provider="auto", threads=1)
+    assert backend.precision == "fp32"
+    (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert "the TensorRT engine model.fp32.onnx is not used: " in warning.message
+
+
+def test_an_engine_is_nothing_for_a_cpu(with_engine: Bundle, caplog) -> None:
+    load_backend(with_engine, precision="auto", provider="cpu", threads=1)
+    assert not caplog.records
+
+
+@pytest.mark.skipif("tensorrt" in available_providers(), reason="ONNX Runtime has TensorRT")
+def test_a_wish_for_tensorrt_is_met_or_refused(with_engine: Bundle, caplog) -> None:
+    with pytest.raises(ConfigError, match=r"--provider tensorrt: .* offers only"):
+        load_backend(with_engine, precision="auto", provider="tensorrt", threads=1)
+    assert "is not used" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("provider", "parity_given", "reason"),
+    [
+        ("auto", None, "it was never compared with PyTorch"),
+        ("tensorrt", None, None),
+        ("auto", parity(1), "it failed its parity check"),
+        ("tensorrt", parity(1), "it failed its parity check"),
+        ("auto", parity(0.01), None),
+    ],
+)
+def test_what_was_never_measured_is_taken_only_when_asked_for(
+    with_engine: Bundle, monkeypatch, provider, parity_given, reason
+) -> None:
+    monkeypatch.setattr(select, "misfit", lambda *args, **options: None)
+    engine, _ = with_engine.manifest.artifacts
+    engine = engine.model_copy(update={"parity": parity_given})
+    said = select._unfit(with_engine, engine, ENGINE, provider, 0)
+    assert said is None if reason is None else reason in str(said)
+
+
+def test_an_engine_entry_is_whole(with_engine: Bundle) -> None:
+    engine, graph = (artifact.model_dump() for artifact in with_engine.manifest.artifacts)
+    assert Artifact(**engine).parity is None
+    assert not Artifact(**engine).faithful
+    for broken in (engine | {"engine": None}, graph | {"engine": ENGINE}, graph | {"parity": None}):
+        with pytest.raises(ValidationError):
+            Artifact(**broken)

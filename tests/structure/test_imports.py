@@ -48,7 +48,8 @@ SERVER_LAYERS = (
     {"emotion"},
     {"audio"},
     {"backends.select"},
-    {"backends.onnx_runtime"},
+    {"backends.onnx_runtime", "backends.spread", "backends.tensorrt"},
+    {"backends.cuda", "backends.engine_fit", "backends.graph_cache", "backends.tensorrt_library"},
     {"backends.base"},
     {"bundle", "config", "heap", "intake", "logs"},
     {"errors"},
@@ -71,6 +72,7 @@ class Door(NamedTuple):
 # The longest matching import name counts. A package stands for all modules in it.
 DOORS = {
     "emotion2vec_server": (
+        Door("cuda", "cuda-bindings", {"backends.cuda"}),
         Door("av", "av", {"audio.ffmpeg"}),
         Door(
             "emotion2vec.v1",
@@ -90,6 +92,8 @@ DOORS = {
         Door("pydantic", "pydantic", {"bundle", "config", "cost_cache"}),
         Door("pydantic_settings", "pydantic-settings", {"config"}),
         Door("soxr", "soxr", {"audio.resample"}),
+        Door("tensorrt", "tensorrt", {"backends.tensorrt_library"}),
+        Door("tensorrt_rtx", "tensorrt-rtx-cu13", {"backends.tensorrt_library"}),
         Door("uvloop", "uvloop", {"__main__"}),
     ),
     "emotion2vec_client": (
@@ -127,6 +131,7 @@ DOORS = {
                 "cpu_graph",
                 "front_end",
                 "graph",
+                "half",
                 "nodes",
                 "quantization",
             },

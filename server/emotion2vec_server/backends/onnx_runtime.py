@@ -47,8 +47,17 @@ def available_providers() -> tuple[str, ...]:
 class OnnxRuntimeBackend:
     """One ONNX graph in one session. `run` may be called from several threads."""
 
-    def __init__(self, path: Path, *, precision: Precision, provider: str, threads: int) -> None:
-        """Loads the graph at `path`; `threads` is the intra-op thread count on the CPU.
+    def __init__(
+        self, path: Path, *, precision: Precision, provider: str, threads: int, device: int = 0
+    ) -> None:
+        """Loads the graph at `path`.
+
+        Args:
+            path: the graph.
+            precision: what its manifest says.
+            provider: "cpu", "cuda" or "tensorrt".
+            threads: intra-op threads on the CPU.
+            device: number of the card.
 
         Raises:
             StartupError: the graph can't be loaded, or the provider is not to be had here.
@@ -68,7 +77,7 @@ class OnnxRuntimeBackend:
             # Beyond the basic level it joins biases to GELUs, for which it has a slower kernel.
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
         try:
-            self._session = ort.InferenceSession(path, options, providers=_chain(provider))
+            self._session = ort.InferenceSession(path, options, providers=_chain(provider, device))
         except _ERRORS as error:
             raise StartupError(f"ONNX Runtime can't load {path}: {_first_line(error)}") from error
         if _PROVIDERS[provider] not in self._session.get_providers():
@@ -133,10 +142,23 @@ def _register_allocator() -> None:
     ort.create_and_register_allocator(memory, arena)
 
 
-def _chain(provider: str) -> list[str]:
+def _chain(provider: str, device: int) -> list[tuple[str, dict[str, Any]]]:
     """The provider, and those that take the nodes it can't run."""
     order = {"cpu": ["cpu"], "cuda": ["cuda", "cpu"], "tensorrt": ["tensorrt", "cuda", "cpu"]}
-    return [_PROVIDERS[name] for name in order[provider]]
+    return [(_PROVIDERS[name], _options(name, device)) for name in order[provider]]
+
+
+def _options(provider: str, device: int) -> dict[str, Any]:
+    if provider == "cpu":
+        return {}
+    if provider == "tensorrt":
+        return {"device_id": device}
+    return {
+        "device_id": device,
+        # By default it tries all algorithms for each new shape, and lengths of audio are all new.
+        "cudnn_conv_algo_search": "HEURISTIC",
+        "arena_extend_strategy": "kSameAsRequested",
+    }
 
 
 def _first_line(error: Exception) -> str:

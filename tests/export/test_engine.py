@@ -1,0 +1,115 @@
+"""The TensorRT engine, built where there is no card: every operator and every shape must fit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import onnx
+import pytest
+from emotion2vec_export.checkpoint import read_checkpoint
+from emotion2vec_export.errors import ExportError
+from emotion2vec_export.graph import write_graph
+from emotion2vec_export.half import halve
+from emotion2vec_export.pipeline import export_bundle
+from emotion2vec_export.synthetic import Size, write_synthetic
+from emotion2vec_export.weights import load_model
+from emotion2vec_server.backends.select import load_backend
+from emotion2vec_server.bundle import Engine, load_bundle
+
+pytest.importorskip("tensorrt_rtx", reason="there is none for this system")
+
+from emotion2vec_export import engine
+from emotion2vec_server.backends import cuda
+
+without_card = pytest.mark.skipif(bool(cuda.devices()), reason="there is a card")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch) -> Path:
+    """Where timing caches go."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "emotion2vec-server"
+
+
+@pytest.fixture(scope="module")
+def fp16(flat_graph: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return halve(flat_graph, tmp_path_factory.mktemp("fp16"))
+
+
+def build(graph: Path, directory: Path) -> tuple[Path, Engine, list[str]]:
+    said: list[str] = []
+    path, entry = engine.build_engine(
+        graph, directory, frame_field=400, onnx_sha256="a" * 64, say=said.append
+    )
+    return path, entry, said
+
+
+@without_card
+def test_an_engine_is_built_for_all_cards(fp16: Path, tmp_path: Path, cache: Path) -> None:
+    path, entry, said = build(fp16, tmp_path)
+    assert path.stat().st_size > 1000
+    assert entry.library == "tensorrt_rtx"
+    assert {"8.6", "8.9", "12.0"} <= set(entry.compute_capabilities)
+    assert [profile.maximum[1] / 16000 for profile in entry.profiles] == [3.75, 7.5, 15, 30]
+    assert "building the engine" in said[0]
+    assert any(" of " in line for line in said)
+    assert [file.name.startswith("timing-tensorrt_rtx-") for file in cache.iterdir()] == [True]
+
+
+def test_the_real_architecture_fits(tmp_path: Path) -> None:
+    """At emotion2vec+ large's own widths; its 24 blocks are all alike, so two stand for them."""
+    write_synthetic(tmp_path / "checkpoint", Size(1024, 16, 1, 1), 0)
+    checkpoint = read_checkpoint(tmp_path / "checkpoint")
+    graph = tmp_path / "model.onnx"
+    write_graph(load_model(checkpoint.config, checkpoint.classes, checkpoint.weights), graph)
+    path, _, _ = build(halve(graph, tmp_path), tmp_path)
+    assert path.stat().st_size > 50e6
+
+
+def test_attention_is_one_kernel_or_the_build_fails(flat_graph: Path, tmp_path: Path) -> None:
+    """An Attention node may not come apart into its products: in fp32, where TensorRT has no
+    kernel for it, that would be the only way."""
+    operators = Counter(node.op_type for node in onnx.load(flat_graph).graph.node)
+    assert operators["Attention"] == 3
+    with pytest.raises(ExportError, match="Attention operation was not supported"):
+        build(flat_graph, tmp_path)
+
+
+def test_what_can_not_be_read_is_named(fp16: Path, tmp_path: Path) -> None:
+    model = onnx.load(fp16)
+    model.graph.node[3].op_type = "Unheard"
+    onnx.save(model, tmp_path / "model.onnx")
+    with pytest.raises(ExportError, match=r"can't read the graph: .*Unheard"):
+        build(tmp_path / "model.onnx", tmp_path)
+
+
+def test_without_a_library_it_says_what_to_install(fp16: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(engine, "installed_libraries", dict)
+    with pytest.raises(ExportError, match=r"install emotion2vec-export\[tensorrt\]"):
+        build(fp16, tmp_path)
+
+
+@without_card
+def test_a_bundle_with_an_engine_that_nothing_here_can_run(
+    micro_checkpoint: Path, silence, tmp_path: Path, caplog
+) -> None:
+    output = tmp_path / "bundle"
+    export_bundle(
+        read_checkpoint(micro_checkpoint),
+        output,
+        name="micro",
+        source="tests",
+        precisions=["fp32"],
+        progress=silence,
+        engine=True,
+    )
+    bundle = load_bundle(output)
+    fp32, fp16, built = bundle.manifest.artifacts
+    assert (fp32.precision, fp16.precision, built.precision) == ("fp32", "fp16", "fp16")
+    assert built.engine is not None
+    assert built.engine.onnx_sha256 == fp16.sha256
+    assert built.parity is None
+    backend = load_backend(bundle, precision="auto", provider="auto", threads=1)
+    assert (backend.provider, backend.precision) == ("cpu", "fp32")
+    assert "CUDA finds no card here" in caplog.text
