@@ -172,7 +172,8 @@ def _tls(settings: Settings) -> ssl.SSLContext:
         context.load_cert_chain(str(settings.tls_certificate), settings.tls_key)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
-            f"--tls-certificate: can't read {settings.tls_certificate} with {settings.tls_key}: {error}"
+            f"--tls-certificate: can't read {settings.tls_certificate} with --tls-key "
+            f"{settings.tls_key}: {error}"
         ) from error
     if settings.tls_client_ca is not None:
         try:

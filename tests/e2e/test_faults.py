@@ -47,7 +47,7 @@ def launch(bundle: Path, cache: str) -> Iterator[Callable[..., RunningServer]]:
     servers = []
 
     def start(*arguments: str) -> RunningServer:
-        options = ["--model", str(bundle), "--threads", "1", *arguments]
+        options = ["--model", str(bundle), "--threads", "1", "--instances", "1", *arguments]
         servers.append(start_server(*options, XDG_CACHE_HOME=cache))
         return servers[-1]
 
@@ -58,7 +58,9 @@ def launch(bundle: Path, cache: str) -> Iterator[Callable[..., RunningServer]]:
 @pytest.fixture(scope="module")
 def server(bundle: Path, cache: str) -> Iterator[RunningServer]:
     """One server for the tests that leave it as it was."""
-    running = start_server("--model", str(bundle), "--threads", "1", XDG_CACHE_HOME=cache)
+    running = start_server(
+        "--model", str(bundle), "--threads", "1", "--instances", "1", XDG_CACHE_HOME=cache
+    )
     yield running
     assert running.stop() == 0
     # Callers who left are no errors.
