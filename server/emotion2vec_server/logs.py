@@ -16,12 +16,6 @@ def configure_logging(level: str, form: str) -> None:
     handler.setFormatter(_JsonFormatter() if form == "json" else _TextFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("emotion2vec_server").setLevel(level.upper())
-    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_news)
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """False for a caller who left before the reply was sent: gRPC makes a traceback of each."""
-    return "ExecuteBatchError" not in record.getMessage()
 
 
 class _TextFormatter(logging.Formatter):

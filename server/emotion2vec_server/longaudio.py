@@ -33,7 +33,7 @@ class Cut:
 
 
 def cut(samples: int, manifest: Manifest, window: int, overlap: int) -> list[Cut]:
-    """Cuts `samples` samples into windows of at most `window`, their neighbours sharing `overlap`.
+    """Cuts `samples` samples into windows of at most `window`; neighbours share `overlap` at least.
 
     The kept frames of the windows tile the frames of the whole without gap or overlap. `window`
     must exceed `overlap` by at least two frame hops.
@@ -41,6 +41,8 @@ def cut(samples: int, manifest: Manifest, window: int, overlap: int) -> list[Cut
     if samples <= window:
         return [Cut(0, samples, 0, manifest.frame_count(samples))]
     hop = manifest.frame_hop
+    # The frame before a border has to end within its window.
+    overlap = max(overlap, 2 * (manifest.frame_field - hop))
     # One hop is set aside so that rounding a start down to the grid keeps the window long enough.
     stride = window - overlap - hop
     count = -(-(samples - overlap) // stride)

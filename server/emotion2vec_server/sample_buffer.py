@@ -43,7 +43,13 @@ class SampleBuffer:
         self._kept -= dropped
 
     def view(self, begin: int, end: int) -> Float32:
-        """Samples [begin, end), which must be kept; valid until the next `append`."""
+        """Samples [begin, end), valid until the next `append`.
+
+        Raises:
+            IndexError: some of them have been forgotten, or have not come.
+        """
+        if not self._begin <= begin <= end <= self.end:
+            raise IndexError(f"samples {begin} to {end} of {self._begin} to {self.end}")
         first = self._offset + begin - self._begin
         return self._store[first : first + end - begin]
 

@@ -223,5 +223,6 @@ class Windower:
             end_sample=end_sample,
         )
         self._reached = end
-        self._buffer.forget(max(0, end + 1 - framing.window) * framing.frame_hop)
+        # Where nothing more is heard, the last window ends at this one's end.
+        self._buffer.forget(begin_sample)
         return window

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from emotion2vec_server.errors import InvalidRequestError
 from emotion2vec_server.windows import Framing, Window, Windower, framing_of
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.server.live import FIELD, HOP, frame_count, make_manifest
@@ -68,6 +68,7 @@ def test_final_frames_tile_the_utterance(
 
 @settings(deadline=None)
 @given(framings(), chunkings(), st.booleans())
+@example(make_framing(2, 1, 1), (16001, [15760]), False)
 def test_windows_do_not_depend_on_the_chunking(
     framing: Framing, chunking: tuple[int, list[int]], early: bool
 ) -> None:
