@@ -1,15 +1,17 @@
 """`load`: how our server does under closed and open loops, through the whole client.
 
 The closed loops come first; the best of them is the capacity that the open loops take a share of.
+At the end comes an overload: several times the capacity, from callers who give a deadline.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks import loadgen, models
+from benchmarks.arrivals import Percentiles
 from benchmarks.cell import Cell
 from benchmarks.loadgen import Job
 from benchmarks.process import emotion2vec_server, resident_bytes
@@ -25,6 +27,10 @@ class Plan:
     """Of capacity: the open loops."""
     seconds: float = 10.0
     warmup: float = 2.0
+    overload: float = 3.0
+    """Times capacity; 0 for no overload."""
+    deadline: float = 1.0
+    """Seconds, of each call of the overload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,22 @@ class Loop:
 
 
 @dataclass(frozen=True, slots=True)
+class Overload:
+    """More calls than can be answered. Rates are per second, durations in seconds."""
+
+    model: str
+    offered: float
+    answered: float
+    deadline: float
+    latency: Percentiles
+    refused: Percentiles
+    """How long it took to be told RESOURCE_EXHAUSTED."""
+    errors: dict[str, int]
+    resident_bytes: tuple[int, int]
+    """Of the server, before and after."""
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """The section's result."""
 
@@ -49,6 +71,7 @@ class Load:
     loops: list[Loop]
     resident_bytes: dict[str, int]
     """Of the server after its loops, by model."""
+    overloads: list[Overload] = field(default_factory=list)
 
 
 def measure(plans: Mapping[str, Plan], logs: Path, seed: int) -> Load:
@@ -71,6 +94,9 @@ def measure(plans: Mapping[str, Plan], logs: Path, seed: int) -> Load:
             )
             result.loops.extend(_loops(model, job, plan))
             result.resident_bytes[model] = resident_bytes(server.pid)
+            if plan.overload:
+                capacity = _capacity(result.loops, model)
+                result.overloads.append(_overload(model, job, plan, capacity))
     return result
 
 
@@ -84,9 +110,33 @@ def _loops(model: str, job: Job, plan: Plan) -> list[Loop]:
     for callers in plan.callers:
         cell = Cell.of(loadgen.run(replace(job, callers=callers)))
         loops.append(Loop(model, callers, 0.0, 0.0, cell))
-    capacity = max(loop.cell.rate for loop in loops)
+    capacity = _capacity(loops, model)
     for share in plan.shares:
         offered = share * capacity
         cell = Cell.of(loadgen.run(replace(job, callers=0, rate=offered)))
         loops.append(Loop(model, 0, share, offered, cell))
     return loops
+
+
+def _capacity(loops: Sequence[Loop], model: str) -> float:
+    """Answers a second, of the best closed loop."""
+    return max(loop.cell.rate for loop in loops if loop.model == model and loop.callers)
+
+
+def _overload(model: str, job: Job, plan: Plan, capacity: float) -> Overload:
+    """Through the plain target: what our client would do about a refusal is to try again."""
+    offered = plan.overload * capacity
+    before = resident_bytes(job.pid)
+    outcome = loadgen.run(
+        replace(job, target="recognize", callers=0, rate=offered, deadline=plan.deadline)
+    )
+    return Overload(
+        model=model,
+        offered=offered,
+        answered=outcome.rate,
+        deadline=plan.deadline,
+        latency=Percentiles.of(outcome.latencies),
+        refused=Percentiles.of(outcome.failed_after.get("RESOURCE_EXHAUSTED", [])),
+        errors=outcome.errors,
+        resident_bytes=(before, resident_bytes(job.pid)),
+    )

@@ -16,7 +16,6 @@ import json
 import sys
 import time
 import urllib.request
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
@@ -45,6 +44,9 @@ class Job:
     """Different clips, sent in turn."""
     seed: int = 0
     timeout: float = 60.0
+    """After which the caller gives up, without the server's knowledge."""
+    deadline: float = 0.0
+    """Seconds that a call may take, as the server is told; 0 for any."""
     metrics_url: str = ""
 
 
@@ -58,6 +60,8 @@ class Outcome:
     audio_seconds: float = 0.0
     """Of the same requests."""
     errors: dict[str, int] = field(default_factory=dict)
+    failed_after: dict[str, list[float]] = field(default_factory=dict)
+    """Seconds that each failed call took, by the kind of its error."""
     batch_sizes: list[int] = field(default_factory=list)
     queue_seconds: list[float] = field(default_factory=list)
     inference_seconds: list[float] = field(default_factory=list)
@@ -78,7 +82,6 @@ class Recorder:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._on = False
-        self._errors: Counter[str] = Counter()
         self.outcome = Outcome()
 
     def begin(self) -> None:
@@ -93,7 +96,7 @@ class Recorder:
         outcome.seconds = time.perf_counter() - self._began
         outcome.client_cpu_seconds = time.process_time() - self._client
         outcome.server_cpu_seconds = process.cpu_seconds(self._job.pid) - self._server
-        outcome.errors = dict(self._errors)
+        outcome.errors = {kind: len(took) for kind, took in outcome.failed_after.items()}
 
     def answered(self, seconds: float, audio_seconds: float, answer: Answer) -> None:
         if not self._on:
@@ -106,9 +109,9 @@ class Recorder:
             outcome.queue_seconds.append(answer.queue_seconds)
             outcome.inference_seconds.append(answer.inference_seconds)
 
-    def failed(self, kind: str) -> None:
+    def failed(self, kind: str, seconds: float) -> None:
         if self._on:
-            self._errors[kind] += 1
+            self.outcome.failed_after.setdefault(kind, []).append(seconds)
 
 
 class Load:
@@ -159,11 +162,11 @@ class Load:
             async with asyncio.timeout(self._job.timeout):
                 answer = await self._target.call(clip)
         except CallError as error:
-            self.recorder.failed(str(error))
+            self.recorder.failed(str(error), time.perf_counter() - due)
             # A server that refuses at once must not turn callers into a busy loop.
             await asyncio.sleep(0.01)
         except TimeoutError:
-            self.recorder.failed("timeout")
+            self.recorder.failed("timeout", time.perf_counter() - due)
         else:
             self.recorder.answered(time.perf_counter() - due, self._seconds[clip], answer)
 
@@ -182,7 +185,7 @@ def read_metrics(url: str) -> dict[str, float]:
 
 async def _run(job: Job) -> Outcome:
     speech = clips(job.mix, job.clips, job.seed)
-    target = open_target(job.target, job.address, speech)
+    target = open_target(job.target, job.address, speech, job.deadline)
     load = Load(job, target, [len(clip) / SAMPLE_RATE for clip in speech])
     try:
         return await load.run()

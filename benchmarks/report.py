@@ -11,7 +11,7 @@ from statistics import median
 from benchmarks import plots
 from benchmarks.comparison import OURS, Comparison
 from benchmarks.latency import REFERENCE, TARGET_SECONDS, Latency
-from benchmarks.load import Load
+from benchmarks.load import Load, Overload
 from benchmarks.machine import Machine
 from benchmarks.markdown import errors, table
 from benchmarks.speech import Mix
@@ -231,8 +231,46 @@ def load_section(result: Load, picture: str) -> str:
             f"Resident after the loops: {memory}.",
             f"![load]({picture})",
             table(_LOAD_HEADER, rows),
+            "Overload: so many times the capacity, from callers who give each call a deadline and "
+            "do not try again. *Refused after*: until a caller was told RESOURCE_EXHAUSTED.",
+            table(_OVERLOAD_HEADER, [_overload_row(overload) for overload in result.overloads]),
         )
     )
+
+
+_OVERLOAD_HEADER = (
+    "model",
+    "offered a second",
+    "answered",
+    "deadline, s",
+    "answer p50, ms",
+    "p99, ms",
+    "worst, ms",
+    "refused after p50, ms",
+    "p99, ms",
+    "worst, ms",
+    "not answered",
+    "resident before, MiB",
+    "after",
+)
+
+
+def _overload_row(overload: Overload) -> list[str]:
+    before, after = overload.resident_bytes
+    return [
+        overload.model,
+        f"{overload.offered:,.0f}",
+        f"{overload.answered:,.0f}",
+        f"{overload.deadline:g}",
+        *(
+            f"{1000 * getattr(durations, level):,.1f}"
+            for durations in (overload.latency, overload.refused)
+            for level in ("p50", "p99", "worst")
+        ),
+        errors([overload.errors]),
+        f"{before / MIB:,.0f}",
+        f"{after / MIB:,.0f}",
+    ]
 
 
 _LOAD_HEADER = (

@@ -85,9 +85,15 @@ class GrpcTarget:
     """One gRPC method, raw bytes out, `read` in."""
 
     def __init__(
-        self, address: str, method: str, requests: Sequence[bytes], read: Callable[[bytes], Answer]
+        self,
+        address: str,
+        method: str,
+        requests: Sequence[bytes],
+        read: Callable[[bytes], Answer],
+        deadline: float = 0.0,
     ) -> None:
         self._requests = requests
+        self._deadline = deadline or None
         self._channel = grpc.aio.insecure_channel(address, options=_UNLIMITED)
         self._method: grpc.aio.UnaryUnaryMultiCallable[bytes, Answer] = self._channel.unary_unary(
             method, response_deserializer=read
@@ -95,7 +101,7 @@ class GrpcTarget:
 
     async def call(self, clip: int) -> Answer:
         try:
-            answer: Answer = await self._method(self._requests[clip])
+            answer: Answer = await self._method(self._requests[clip], timeout=self._deadline)
         except grpc.RpcError as error:
             raise CallError(error.code().name) from error
         return answer
@@ -148,8 +154,8 @@ class HttpTarget:
             writer.close()
 
 
-def open_target(kind: str, address: str, clips: Sequence[Int16]) -> Target:
-    """The target of that kind; needs a running event loop."""
+def open_target(kind: str, address: str, clips: Sequence[Int16], deadline: float = 0.0) -> Target:
+    """The target of that kind; needs a running event loop. Only "recognize" knows deadlines."""
     if kind == "client":
         return ClientTarget(address, clips)
     pcm = [clip.tobytes() for clip in clips]
@@ -158,7 +164,8 @@ def open_target(kind: str, address: str, clips: Sequence[Int16]) -> Target:
     if kind == "naive":
         return GrpcTarget(address, NAIVE_METHOD, pcm, _raw_scores)
     if kind == "recognize":
-        return GrpcTarget(address, RECOGNIZE, [_recognize(clip) for clip in pcm], _read_response)
+        requests = [_recognize(clip) for clip in pcm]
+        return GrpcTarget(address, RECOGNIZE, requests, _read_response, deadline)
     if kind == "triton":
         return _triton(address, pcm)
     raise ValueError(f"no target is called {kind}")

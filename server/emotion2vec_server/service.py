@@ -33,8 +33,6 @@ from emotion2vec_server.stream_service import LiveStreams
 
 SERVICE_NAME = service_pb2.DESCRIPTOR.services_by_name["EmotionRecognitionService"].full_name
 
-_CANCEL_SECONDS = 0.1
-
 R = TypeVar("R")
 _QUICK_BYTES = 2**19
 """Of raw samples at the model's rate, 16 s in 16 bits: to take them in costs less (0.3 ms at most)
@@ -214,8 +212,6 @@ async def _body(context: Context) -> bytes:
     data: object = await context.read()
     if isinstance(data, bytes):
         return data
-    # So ends a message too large for gRPC, too, which has told the caller and now cancels us.
-    await asyncio.sleep(_CANCEL_SECONDS)
     raise InvalidRequestError("", "the call carries no request; send one RecognizeRequest")
 
 

@@ -74,7 +74,9 @@ async def test_a_stall_counts_from_the_planned_arrival() -> None:
 async def test_errors_are_counted_by_kind() -> None:
     outcome = await Load(job(callers=2), Fake(0.001, fail_every=3), [1.0]).run()
     assert outcome.errors.keys() == {"RESOURCE_EXHAUSTED"}
-    assert outcome.errors["RESOURCE_EXHAUSTED"] > 0
+    took = outcome.failed_after["RESOURCE_EXHAUSTED"]
+    assert len(took) == outcome.errors["RESOURCE_EXHAUSTED"] > 0
+    assert min(took) >= 0.001
 
 
 async def test_a_server_that_hangs_is_counted_and_left() -> None:

@@ -14,7 +14,7 @@ from benchmarks.ceiling import Ceiling
 from benchmarks.cell import Cell
 from benchmarks.comparison import OURS, Comparison, Turn
 from benchmarks.latency import REFERENCE, Call, Cost, Latency, Start
-from benchmarks.load import Load, Loop
+from benchmarks.load import Load, Loop, Overload
 from benchmarks.loadgen import Outcome
 from benchmarks.markdown import table
 from benchmarks.report import Results
@@ -58,6 +58,18 @@ LOAD = Load(
     Mix(),
     [Loop("demo", 1, 0.0, 0.0, CELL), Loop("demo", 0, 0.5, 25.0, replace(CELL, padding=None))],
     {"demo": 200 * 2**20},
+    [
+        Overload(
+            model="demo",
+            offered=240.0,
+            answered=75.5,
+            deadline=1.0,
+            latency=Percentiles(0.5, 0.8, 0.9, 1.25),
+            refused=Percentiles(0.002, 0.01, 0.02, 0.05),
+            errors={"RESOURCE_EXHAUSTED": 500},
+            resident_bytes=(200 * 2**20, 201 * 2**20),
+        )
+    ],
 )
 
 
@@ -104,6 +116,12 @@ def test_load_shows_padding_only_where_known() -> None:
     lines = report.load_section(LOAD, "load.png").splitlines()
     assert any("| 12.5% |" in line and line.startswith("| demo | 1 |") for line in lines)
     assert any(line.startswith("| demo | open, 50%: 25/s |") for line in lines)
+
+
+def test_an_overload_shows_how_soon_callers_were_refused() -> None:
+    row = report.load_section(LOAD, "load.png").splitlines()[-1]
+    assert row.startswith("| demo | 240 | 76 | 1 | 500.0 | 900.0 | 1,250.0 | 2.0 | 20.0 | 50.0 |")
+    assert row.endswith("| RESOURCE_EXHAUSTED: 500 | 200 | 201 |")
 
 
 def test_every_row_has_the_columns_of_its_header() -> None:
