@@ -10,10 +10,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import comparison, latency, load, machine, report, streams
+from emotion2vec_server.bundle import load_bundle
+
+from benchmarks import comparison, fidelity, latency, load, machine, models, report, streams
 from benchmarks.rivals import PEERS
 
-SECTIONS = ("latency", "peers", "load", "streams")
+SECTIONS = ("latency", "fidelity", "peers", "load", "streams")
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
@@ -31,6 +33,7 @@ def main() -> int:
         latency=latency.measure(_latency_plan(options.short), logs, threads)
         if "latency" in options.only
         else None,
+        fidelity=_fidelity() if "fidelity" in options.only else None,
         peers=comparison.measure(
             _peer_plans(options.short), options.peers, logs, threads, options.seed
         )
@@ -66,6 +69,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _logs() -> Path:
     return Path(tempfile.mkdtemp(prefix="emotion2vec-benchmarks-"))
+
+
+def _fidelity() -> list[fidelity.BundleFidelity]:
+    with fidelity.demo() as demo:
+        bundles = [demo, load_bundle(models.bundle("large"))]
+        return [fidelity.measure(bundle) for bundle in bundles]
 
 
 def _latency_plan(short: bool) -> latency.Plan:

@@ -30,6 +30,7 @@ from emotion2vec_server.bundle import Bundle, Parity, Precision, load_bundle
 from emotion2vec_server.emotion import Classes
 
 from benchmarks import machine
+from benchmarks.markdown import table
 from benchmarks.speech import ROOT
 
 HELDOUT = ROOT / "tests" / "data" / "heldout"
@@ -61,6 +62,19 @@ class Fidelity:
     """Clips on which fp32 has a margin over DECIDED."""
     kept: int
     """Those of them that keep their label."""
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFidelity:
+    """All precisions of one bundle."""
+
+    model: str
+    labels: list[str]
+    clips: int
+    rounded: dict[str, Fidelity]
+    """By precision; fp32 is what the others are held against."""
+    confusions: dict[str, list[list[int]]]
+    """By precision; empty for a model that was not trained."""
 
 
 def answers(bundle: Bundle, precision: Precision, clips: list[Float32]) -> list[Answer]:
@@ -112,42 +126,81 @@ def _cosine(a: Float32, b: Float32) -> float:
     return float(x @ y / (np.linalg.norm(x) * np.linalg.norm(y)))
 
 
-def report(bundle: Bundle) -> None:
-    """Prints the tables of docs/quantization.md."""
+def measure(bundle: Bundle) -> BundleFidelity:
+    """Runs the held-out clips through every precision of a bundle."""
     truths: dict[str, str] = json.loads((HELDOUT / "index.json").read_text(encoding="utf-8"))
     clips = [soundfile.read(HELDOUT / name, dtype="float32")[0] for name in truths]
-    manifest, here = bundle.manifest, machine.describe()
-    print(
-        f"{manifest.name} {manifest.version}, {len(clips)} held-out clips; {here.processor} ",
-        end="",
-    )
-    print(f"({', '.join(here.instructions)}), {here.date}\n")
-    precisions = [item.precision for item in manifest.artifacts if item.kind == "onnx"]
+    precisions = [item.precision for item in bundle.manifest.artifacts if item.kind == "onnx"]
     said = {precision: answers(bundle, precision, clips) for precision in precisions}
-    row("precision", "largest", "mean", "frames, 99%", "smallest cosine", "labels kept")
-    row(*["---"] * 6)
-    for precision in precisions:
-        if precision != "fp32":
-            found = compare(said["fp32"], said[precision])
-            row(
-                precision,
-                *(f"{value:.4f}" for value in (found.largest, found.mean, found.frames_p99)),
-                f"{found.cosine:.6f}",
-                f"{found.kept} of {found.decided}",
+    labels = [label.name for label in bundle.manifest.labels]
+    knows = set(truths.values()) <= set(labels)
+    return BundleFidelity(
+        model=f"{bundle.manifest.name} {bundle.manifest.version}",
+        labels=labels,
+        clips=len(clips),
+        rounded={
+            precision: compare(said["fp32"], said[precision])
+            for precision in precisions
+            if precision != "fp32"
+        },
+        # The answers of a model with random weights have nothing to do with what was played.
+        confusions={
+            precision: confusion(labels, list(truths.values()), said[precision]).tolist()
+            for precision in precisions
+            if knows and bundle.manifest.demo
+        },
+    )
+
+
+def section(results: list[BundleFidelity]) -> str:
+    """The report's part, and what the command prints."""
+    parts = [
+        "## Fidelity: each precision against fp32",
+        "The held-out clips of `tests/data/heldout`; labels kept where fp32's margin is over "
+        f"{DECIDED:g}.",
+        table(
+            [
+                "model",
+                "precision",
+                "largest",
+                "mean",
+                "frames, 99%",
+                "smallest cosine",
+                "labels kept",
+            ],
+            [
+                [
+                    result.model,
+                    precision,
+                    *(f"{value:.4f}" for value in (found.largest, found.mean, found.frames_p99)),
+                    f"{found.cosine:.6f}",
+                    f"{found.kept} of {found.decided}",
+                ]
+                for result in results
+                for precision, found in result.rounded.items()
+            ],
+        ),
+    ]
+    for result in results:
+        for precision, counts in result.confusions.items():
+            right = sum(line[index] for index, line in enumerate(counts))
+            parts.append(
+                f"{result.model} in {precision}: {right} of {result.clips} right; "
+                "down: played, across: answered."
             )
-    labels = [label.name for label in manifest.labels]
-    if set(truths.values()) <= set(labels):
-        for precision in precisions:
-            counts = confusion(labels, list(truths.values()), said[precision])
-            print(f"\n{precision}: {counts.trace()} of {counts.sum()} right; played, answered\n")
-            row("", *labels)
-            row(*["---"] * (len(labels) + 1))
-            for label, line in zip(labels, counts, strict=True):
-                row(label, *(str(count or "") for count in line))
+            rows = [
+                [label, *(str(count or "") for count in line)]
+                for label, line in zip(result.labels, counts, strict=True)
+            ]
+            parts.append(table(["", *result.labels], rows))
+    return "\n\n".join(parts)
 
 
-def row(*cells: str) -> None:
-    print("| " + " | ".join(cells) + " |", flush=True)
+@contextlib.contextmanager
+def demo() -> Iterator[Bundle]:
+    """The demo model in every precision: the bundled one holds fp32 alone."""
+    with exported(ROOT / "export" / "demo" / "checkpoint", "emotion2vec_demo", demo=True) as bundle:
+        yield bundle
 
 
 class _Silent:
@@ -159,7 +212,7 @@ class _Silent:
 
 
 @contextlib.contextmanager
-def exported(checkpoint: Path, name: str) -> Iterator[Bundle]:
+def exported(checkpoint: Path, name: str, *, demo: bool = False) -> Iterator[Bundle]:
     """A temporary bundle of the checkpoint in every precision."""
     with tempfile.TemporaryDirectory() as directory:
         output = Path(directory) / "bundle"
@@ -170,6 +223,7 @@ def exported(checkpoint: Path, name: str) -> Iterator[Bundle]:
             source=str(checkpoint),
             precisions=list(RECIPES),
             progress=_Silent(),
+            demo=demo,
         )
         yield load_bundle(output)
 
@@ -179,12 +233,14 @@ def main() -> None:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--checkpoint", type=Path, help="export this in all precisions instead")
     options = parser.parse_args()
-    bundle = load_bundle(options.bundle)
+    bundle, here = load_bundle(options.bundle), machine.describe()
+    print(f"{here.processor} ({', '.join(here.instructions)}), {here.date}\n")
     if options.checkpoint is None:
-        report(bundle)
+        print(section([measure(bundle)]))
     else:
-        with exported(options.checkpoint, bundle.manifest.name) as whole:
-            report(whole)
+        manifest = bundle.manifest
+        with exported(options.checkpoint, manifest.name, demo=manifest.demo) as whole:
+            print(section([measure(whole)]))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from typing import Any, Protocol
 from emotion2vec_client import Client
 from emotion2vec_server.bundle import MANIFEST, Manifest
 
-from benchmarks import models, process
+from benchmarks import floor, models, process
+from benchmarks.floor import Floor
 from benchmarks.latency_worker import speech_of
 from benchmarks.process import Server, emotion2vec_server
 from benchmarks.speech import SAMPLE_RATE, recordings
@@ -78,6 +79,7 @@ class Latency:
     calls: list[Call] = field(default_factory=list)
     starts: dict[str, Start] = field(default_factory=dict)
     """By contestant."""
+    floor: Floor | None = None
 
     def seconds(self, contestant: str, length: float, granularity: str = "utterance") -> float:
         """The median of its calls."""
@@ -178,7 +180,7 @@ class Remote:
 def measure(plan: Plan, logs: Path, threads: int) -> Latency:
     """Loads all contestants and has them take turns."""
     bundle, source = models.bundle("large"), models.checkpoint("large")
-    result = Latency(threads)
+    result = Latency(threads, floor=floor.measure(threads))
     with ExitStack() as stack:
         contestants: dict[str, Contestant] = {
             REFERENCE: stack.enter_context(_worker("funasr", source, "fp32", threads, logs))

@@ -10,6 +10,9 @@ from statistics import median
 
 from benchmarks import plots
 from benchmarks.comparison import OURS, Comparison
+from benchmarks.fidelity import BundleFidelity
+from benchmarks.fidelity import section as fidelity_section
+from benchmarks.floor import Floor
 from benchmarks.latency import REFERENCE, TARGET_SECONDS, Latency
 from benchmarks.load import Load, Overload
 from benchmarks.machine import Machine
@@ -32,6 +35,7 @@ class Results:
     load: Load | None = None
     peers: Comparison | None = None
     latency: Latency | None = None
+    fidelity: list[BundleFidelity] | None = None
     streams: Streams | None = None
 
 
@@ -43,6 +47,8 @@ def write(results: Results, directory: Path) -> Path:
     parts = [_head(results)]
     if results.latency:
         parts.append(latency_section(results.latency, plots.latency(results.latency, directory)))
+    if results.fidelity:
+        parts.append(fidelity_section(results.fidelity))
     if results.peers:
         picture = plots.peers(results.peers, directory) if results.peers.turns else ""
         parts.append(peers_section(results.peers, picture))
@@ -93,11 +99,31 @@ def latency_section(result: Latency, picture: str) -> str:
             means = [f"**{result.speedup(name):.2f}x**" for name in shown]
             rows.append(["geometric mean", "", *means])
         parts.append(table([f"audio, by {granularity}", *names], rows))
+    if result.floor:
+        parts += _floor(result, result.floor)
     parts.append(
         "Each alone: start to ready, start to first answer (1 s of audio), memory, and CPU."
     )
     parts.append(table(_COST_HEADER, [_cost_row(result, name) for name in names]))
     return "\n\n".join(parts)
+
+
+def _floor(result: Latency, floor: Floor) -> list[str]:
+    """What share of the products' own rate the bundles reach."""
+    precisions = [name for name in result.starts if name.startswith("bundle ")]
+    rows = []
+    for length in result.lengths:
+        cells = [f"{length:g} s"]
+        for name in precisions:
+            least = floor.seconds(name.removeprefix("bundle "), round(length * 50) - 1)
+            cells.append(f"{least:.2f} ({least / result.seconds(name, length):.0%})")
+        rows.append(cells)
+    return [
+        f"The floor: its products alone, at the rates of ONNX Runtime's own on these threads "
+        f"({floor.float32:.0f} GFLOP/s in float32, {floor.int8:.0f} in int8, "
+        f"{floor.frames} frames), in seconds, and what share of that rate the whole reaches.",
+        table(["audio", *precisions], rows),
+    ]
 
 
 _COST_HEADER = (

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import machine, report
+from benchmarks import fidelity, machine, report
 from benchmarks.arrivals import Percentiles
 from benchmarks.ceiling import Ceiling
 from benchmarks.cell import Cell
 from benchmarks.comparison import OURS, Comparison, Turn
+from benchmarks.fidelity import BundleFidelity, Fidelity
+from benchmarks.floor import Floor
 from benchmarks.latency import REFERENCE, Call, Cost, Latency, Start
 from benchmarks.load import Load, Loop, Overload
 from benchmarks.loadgen import Outcome
@@ -80,7 +82,36 @@ def latency() -> Latency:
         for length in (1.0, 10.0)
         for name, each in seconds.items()
     ]
-    return Latency(2, calls, {name: Start(5.0, 6.0, 2**30) for name in seconds})
+    starts = {name: Start(5.0, 6.0, 2**30) for name in seconds}
+    return Latency(2, calls, starts, Floor(499, 200.0, 800.0))
+
+
+FIDELITY = BundleFidelity(
+    "demo 1a2b",
+    ["angry", "sad"],
+    3,
+    {"int8": Fidelity(0.01, 0.005, 0.02, 0.9999, 2, 2)},
+    {"fp32": [[1, 0], [1, 1]]},
+)
+
+
+def test_the_floor_is_a_share_of_what_was_measured() -> None:
+    least = Floor(499, 200.0, 800.0).seconds("fp32", 499)
+    text = report.latency_section(latency(), "latency.png")
+    assert f"| 10 s | {least:.2f} ({least / 20:.0%}) |" in text
+
+
+def test_int8_makes_all_but_attention_and_positions_faster() -> None:
+    floor = Floor(499, 200.0, 800.0)
+    assert 0.25 < floor.seconds("int8", 50) / floor.seconds("fp32", 50) < 0.3
+    assert floor.seconds("int8", 1500) / floor.seconds("fp32", 1500) > 0.35
+
+
+def test_fidelity_shows_labels_and_confusion() -> None:
+    text = fidelity.section([FIDELITY])
+    assert "| demo 1a2b | int8 | 0.0100 | 0.0050 | 0.0200 | 0.999900 | 2 of 2 |" in text
+    assert "demo 1a2b in fp32: 2 of 3 right" in text
+    assert "| sad | 1 | 1 |" in text
 
 
 def test_tables_align_numbers() -> None:
@@ -129,6 +160,7 @@ def test_every_row_has_the_columns_of_its_header() -> None:
         report.latency_section(latency(), "latency.png"),
         report.peers_section(COMPARISON, "peers.png"),
         report.load_section(LOAD, "load.png"),
+        fidelity.section([FIDELITY]),
     )
     for section in sections:
         for block in section.split("\n\n"):
@@ -137,7 +169,7 @@ def test_every_row_has_the_columns_of_its_header() -> None:
 
 
 def test_the_whole_is_written(tmp_path: Path) -> None:
-    results = Results(machine.describe(), True, 3, LOAD, COMPARISON, latency())
+    results = Results(machine.describe(), True, 3, LOAD, COMPARISON, latency(), [FIDELITY])
     page = report.write(results, tmp_path).read_text(encoding="utf-8")
     for name in ("load.png", "peers.png", "latency.png"):
         assert f"]({name})" in page
@@ -145,6 +177,7 @@ def test_the_whole_is_written(tmp_path: Path) -> None:
     assert results.machine.date in page
     assert "seed 3" in page
     raw = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert raw["fidelity"][0]["rounded"]["int8"]["kept"] == 2
     assert raw["peers"]["turns"][0]["cell"]["latency"]["p50"] == 0.010
 
 
