@@ -4,7 +4,8 @@
 #   docker run --publish 50051:50051 --volume ./bundle:/models:ro emotion2vec-server:cpu
 #
 # The target gpu wants `docker run --gpus all` (NVIDIA Container Toolkit, a driver for CUDA 13): CUDA
-# and cuDNN come as Python packages. With --env E2V_MODEL=[] either one serves its demo model.
+# and cuDNN come as Python packages, TensorRT is left out (docs/gpu.md says how to add it).
+# With --env E2V_MODEL=[] either one serves its demo model.
 ARG PYTHON_IMAGE=python:3.12-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build

@@ -126,7 +126,7 @@ class _Builder:
         network = self._builder.create_network(flag)
         parser = self._trt.OnnxParser(network, self._logger)
         if not parser.parse_from_file(str(graph)):
-            found = [parser.get_error(index).desc() for index in range(parser.num_errors)]
+            found = [str(parser.get_error(index)) for index in range(parser.num_errors)]
             raise self._failure("can't read the graph", *found)
         return network
 
@@ -156,26 +156,26 @@ class _Builder:
         return tuple(f"{name[2:-1]}.{name[-1]}" for name in known)
 
     def build(self, network: Any, config: Any, capabilities: tuple[str, ...]) -> bytes:
-        cache_file = cache_directory() / (
-            f"timing-{self._library.name}-{self._library.version}-{'-'.join(capabilities)}.cache"
-        )
-        known = cache_file.read_bytes() if cache_file.is_file() else b""
-        cache = config.create_timing_cache(known)
-        # A cache of another driver is refused, and costs the builder's time again, nothing else.
-        if cache is not None:
-            config.set_timing_cache(cache, False)
-        self._say(self._estimate(first=not known))
+        if self._library.name == "tensorrt_rtx":
+            # It times nothing, and its timing caches do nothing.
+            self._say("building the engine: tensorrt_rtx takes seconds to a minute")
+            return self._compile(network, config)
+        name = f"timing-{self._library.version}-{'-'.join(capabilities)}.cache"
+        file = cache_directory() / name
+        known = file.read_bytes() if file.is_file() else b""
+        often = "less now that most kernels were timed" if known else "the first time on a card"
+        self._say(f"building the engine: TensorRT times kernels on the card; many minutes, {often}")
+        # A cache of another driver is refused, which costs time and nothing else.
+        config.set_timing_cache(config.create_timing_cache(known), False)
+        plan = self._compile(network, config)
+        self._keep(config.get_timing_cache(), file)
+        return plan
+
+    def _compile(self, network: Any, config: Any) -> bytes:
         plan = self._builder.build_serialized_network(network, config)
         if plan is None:
             raise self._failure("can't compile the graph")
-        self._keep(config.get_timing_cache(), cache_file)
         return bytes(plan)
-
-    def _estimate(self, *, first: bool) -> str:
-        if self._library.name == "tensorrt_rtx":
-            return "building the engine: tensorrt_rtx times nothing; seconds to a minute"
-        often = "the first time on a card" if first else "less now that most kernels were timed"
-        return f"building the engine: TensorRT times kernels on the card; many minutes {often}"
 
     def _keep(self, cache: Any, file: Path) -> None:
         try:

@@ -47,7 +47,7 @@ class Settings(BaseSettings):
         "auto", description="Which of the bundle's artefacts to run."
     )
     provider: Literal["auto", "cpu", "cuda", "tensorrt"] = Field(
-        "auto", description="Where to run the model."
+        "auto", description="Where to run the model; see docs/gpu.md."
     )
 
     metrics: bool = Field(True, description="Serve Prometheus metrics.")
@@ -67,7 +67,10 @@ class Settings(BaseSettings):
     )
 
     threads: AutoCount = Field(0, description="Threads of one model instance; 0: by core count.")
-    instances: AutoCount = Field(0, description="Batches that run at once; 0: by core count.")
+    instances: AutoCount = Field(
+        0,
+        description="Batches at once, over all GPUs; 0: by core count.",
+    )
     decode_threads: AutoCount = Field(0, description="Audio decoding threads; 0: by core count.")
 
     max_batch_seconds: Seconds = Field(

@@ -25,16 +25,28 @@ from emotion2vec_server.backends import cuda
 without_card = pytest.mark.skipif(bool(cuda.devices()), reason="there is a card")
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch) -> Path:
-    """Where timing caches go."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "emotion2vec-server"
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a small model whose attention has 32 values a head: TensorRT has no kernel for 8."""
+    directory = tmp_path_factory.mktemp("checkpoint")
+    write_synthetic(directory, Size(64, 2, 1, 1, channels=16, conv_pos_groups=4), 0)
+    return directory
 
 
 @pytest.fixture(scope="module")
-def fp16(flat_graph: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return halve(flat_graph, tmp_path_factory.mktemp("fp16"))
+def flat(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return flat_graph(checkpoint, tmp_path_factory.mktemp("flat") / "model.onnx")
+
+
+@pytest.fixture(scope="module")
+def fp16(flat: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return halve(flat, tmp_path_factory.mktemp("fp16"))
+
+
+def flat_graph(directory: Path, path: Path) -> Path:
+    checkpoint = read_checkpoint(directory)
+    write_graph(load_model(checkpoint.config, checkpoint.classes, checkpoint.weights), path)
+    return path
 
 
 def build(graph: Path, directory: Path) -> tuple[Path, Engine, list[str]]:
@@ -46,7 +58,7 @@ def build(graph: Path, directory: Path) -> tuple[Path, Engine, list[str]]:
 
 
 @without_card
-def test_an_engine_is_built_for_all_cards(fp16: Path, tmp_path: Path, cache: Path) -> None:
+def test_an_engine_is_built_for_all_cards(fp16: Path, tmp_path: Path) -> None:
     path, entry, said = build(fp16, tmp_path)
     assert path.stat().st_size > 1000
     assert entry.library == "tensorrt_rtx"
@@ -54,33 +66,30 @@ def test_an_engine_is_built_for_all_cards(fp16: Path, tmp_path: Path, cache: Pat
     assert [profile.maximum[1] / 16000 for profile in entry.profiles] == [3.75, 7.5, 15, 30]
     assert "building the engine" in said[0]
     assert any(" of " in line for line in said)
-    assert [file.name.startswith("timing-tensorrt_rtx-") for file in cache.iterdir()] == [True]
 
 
 def test_the_real_architecture_fits(tmp_path: Path) -> None:
     """At emotion2vec+ large's own widths; its 24 blocks are all alike, so two stand for them."""
     write_synthetic(tmp_path / "checkpoint", Size(1024, 16, 1, 1), 0)
-    checkpoint = read_checkpoint(tmp_path / "checkpoint")
-    graph = tmp_path / "model.onnx"
-    write_graph(load_model(checkpoint.config, checkpoint.classes, checkpoint.weights), graph)
+    graph = flat_graph(tmp_path / "checkpoint", tmp_path / "model.onnx")
     path, _, _ = build(halve(graph, tmp_path), tmp_path)
     assert path.stat().st_size > 50e6
 
 
-def test_attention_is_one_kernel_or_the_build_fails(flat_graph: Path, tmp_path: Path) -> None:
+def test_attention_is_one_kernel_or_the_build_fails(flat: Path, tmp_path: Path) -> None:
     """An Attention node may not come apart into its products: in fp32, where TensorRT has no
     kernel for it, that would be the only way."""
-    operators = Counter(node.op_type for node in onnx.load(flat_graph).graph.node)
-    assert operators["Attention"] == 3
+    operators = Counter(node.op_type for node in onnx.load(flat).graph.node)
+    assert operators["Attention"] == 2
     with pytest.raises(ExportError, match="Attention operation was not supported"):
-        build(flat_graph, tmp_path)
+        build(flat, tmp_path)
 
 
 def test_what_can_not_be_read_is_named(fp16: Path, tmp_path: Path) -> None:
     model = onnx.load(fp16)
     model.graph.node[3].op_type = "Unheard"
     onnx.save(model, tmp_path / "model.onnx")
-    with pytest.raises(ExportError, match=r"can't read the graph: .*Unheard"):
+    with pytest.raises(ExportError, match=r"can't read the graph: .*operator: Unheard"):
         build(tmp_path / "model.onnx", tmp_path)
 
 
@@ -92,11 +101,11 @@ def test_without_a_library_it_says_what_to_install(fp16: Path, tmp_path: Path, m
 
 @without_card
 def test_a_bundle_with_an_engine_that_nothing_here_can_run(
-    micro_checkpoint: Path, silence, tmp_path: Path, caplog
+    checkpoint: Path, silence, tmp_path: Path, caplog
 ) -> None:
     output = tmp_path / "bundle"
     export_bundle(
-        read_checkpoint(micro_checkpoint),
+        read_checkpoint(checkpoint),
         output,
         name="micro",
         source="tests",

@@ -177,11 +177,19 @@ class _Lane:
         return shapes
 
     def _compute(self, key: tuple[int, ...]) -> None:
-        graph = self._graphs.get(key) if self._records else None
+        graph = self._graph(key) if self._records else None
         if graph is not None:
             graph.launch(self._stream)
         else:
             self._enqueue()
+
+    def _graph(self, key: tuple[int, ...]) -> cuda.Graph | None:
+        try:
+            return self._graphs.get(key)
+        except cuda.CudaError as error:
+            _log.warning(f"this engine can't be recorded as a CUDA graph: {error}")
+            self._records = False
+            return None
 
     def _record(self) -> cuda.Graph:
         # TensorRT puts off work for a new shape until it runs, and that work can't be recorded.

@@ -1,0 +1,49 @@
+"""The benchmark for GPU machines, as far as a CPU can run it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.gpu import __main__ as command
+from benchmarks.gpu.measure import closeness, shapes
+
+
+def test_it_runs_and_says_what_is_missing(tmp_path: Path, monkeypatch) -> None:
+    contestants = ["torch fp32", "onnxruntime fp16", "tensorrt fp16"]
+    options = {"--device": "cpu", "--size": "tiny", "--lengths": "0.5", "--batches": "2"}
+    arguments = [part for option in options.items() for part in option]
+    arguments += ["--callers", "1", "--server-seconds", "0.5", "--only", *contestants]
+    monkeypatch.setattr(sys, "argv", ["gpu", *arguments, "--output", str(tmp_path / "gpu.json")])
+    assert command.main() == 0
+    results = json.loads((tmp_path / "gpu.json").read_text())
+    found = results["contestants"]
+    assert list(found) == contestants
+    assert "card" in found["tensorrt fp16"]["missing"]
+    for name in contestants[:2]:
+        close, (timing,) = found[name]["closeness"], found[name]["timings"]
+        assert close["finite"]
+        assert close["labels_kept"] == close["labels"] > 0
+        assert close["largest_difference"] < 0.01
+        assert timing["batch"] == 2
+        assert timing["audio_rate"] == pytest.approx(1 / timing["p50"])
+    assert results["server"]["loads"][0]["requests_a_second"] > 0
+
+
+def test_a_form_that_differs_is_seen() -> None:
+    def run(logits: list[float]):
+        return lambda waveforms, lengths: np.tile(np.array(logits, np.float32), (len(lengths), 1))
+
+    assert closeness(run([0, 1]), run([0, 1])).largest_difference == 0
+    other = closeness(run([1, 0]), run([0, 1]))
+    assert (other.labels_kept, other.finite) == (0, True)
+    assert other.labels > 0
+    assert not closeness(run([np.nan, 0]), run([0, 1])).finite
+
+
+def test_no_batch_is_beyond_the_budget() -> None:
+    assert shapes([1, 30], [1, 8, 64], 240) == [(1, 1), (1, 8), (1, 64), (30, 1), (30, 8)]
