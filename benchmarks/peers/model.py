@@ -18,8 +18,8 @@ class Model:
     def __init__(self, path: str, threads: int) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
-        # Threads that spin between batches take the cores from the serving process.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
+        # Threads that spin while they wait take the cores from the serving process.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         providers = ["CPUExecutionProvider"]
         self._session = ort.InferenceSession(path, options, providers=providers)
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from emotion2vec_server.audio import Samples, write_floats
+from emotion2vec_server.audio import Samples, Workspace
 from emotion2vec_server.backends.base import Backend, Float32, Int64
 from emotion2vec_server.batcher import Batcher, Completed
 from emotion2vec_server.bundle import Manifest
@@ -81,7 +81,7 @@ class ModelRunner:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._workspace = threading.local()
+        self._local = threading.local()
 
     def __call__(self, clips: Sequence[Clip]) -> list[ClipOutput]:
         """Runs one batch; called from the batcher's worker threads."""
@@ -108,16 +108,10 @@ class ModelRunner:
 
     def _pad(self, clips: Sequence[Clip], lengths: Int64) -> Float32:
         """Clips as one zero-padded array [B, S], in memory that this thread uses again."""
-        longest = int(lengths.max())
-        needed = len(clips) * longest
-        flat: Float32 | None = getattr(self._workspace, "flat", None)
-        if flat is None or flat.size < needed:
-            flat = self._workspace.flat = np.empty(needed, dtype=np.float32)
-        batch = flat[:needed].reshape(len(clips), longest)
-        for row, clip in zip(batch, clips, strict=True):
-            write_floats(clip.samples, row[: len(clip.samples)])
-            row[len(clip.samples) :] = 0.0
-        return batch
+        workspace: Workspace | None = getattr(self._local, "workspace", None)
+        if workspace is None:
+            workspace = self._local.workspace = Workspace()
+        return workspace.pad([clip.samples for clip in clips], int(lengths.max()))
 
 
 class Recognizer:

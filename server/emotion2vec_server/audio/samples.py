@@ -21,8 +21,6 @@ Samples = Float32 | Int16
 """float32 of full scale 1, or int16 of full scale 32768."""
 Buffer = bytes | memoryview
 
-_SCALE_16 = np.float32(2.0**-15)
-
 
 class SampleFormat(Enum):
     """One little-endian sample. The value is (name, bytes)."""
@@ -72,14 +70,6 @@ def read_samples(data: Buffer, sample_format: SampleFormat) -> Samples:
 def as_float(samples: Samples) -> Float32:
     """The same samples as float32; float32 is not copied."""
     return scale_integers(samples) if samples.dtype == np.int16 else samples  # type: ignore[return-value, arg-type]
-
-
-def write_floats(samples: Samples, out: Float32) -> None:
-    """Writes the samples [n] into `out` [n], at full scale 1."""
-    if samples.dtype == np.int16:
-        np.multiply(samples, _SCALE_16, out=out)
-    else:
-        out[:] = samples
 
 
 def scale_integers(values: NDArray[np.signedinteger[Any]]) -> Float32:

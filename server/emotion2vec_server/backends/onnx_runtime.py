@@ -69,8 +69,9 @@ class OnnxRuntimeBackend:
         options.intra_op_num_threads = threads
         # Its errors come as exceptions, and are logged as those.
         options.log_severity_level = 4
-        # Idle threads that spin take the cores from decoding and serving.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
+        # Threads that spin while they wait for each other take the cores from serving, and from
+        # the thread that they wait for.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._run_options = ort.RunOptions()
         if provider == "cpu":
             _spare_memory(options, self._run_options)
