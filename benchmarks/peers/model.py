@@ -19,7 +19,8 @@ class Model:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         # Threads that spin while they wait take the cores from the serving process.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.intra_op.spin_duration_us", "30")
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         providers = ["CPUExecutionProvider"]
         self._session = ort.InferenceSession(path, options, providers=providers)
 

@@ -12,10 +12,6 @@ from emotion2vec_server.errors import ConfigError, StartupError
 from emotion2vec_server.heap import keep_freed_memory
 from emotion2vec_server.logs import configure_logging
 
-_SWITCH_SECONDS = 0.0005
-"""After which a busy event loop lets a thread have the interpreter that the model has kept waiting:
-a tenth of Python's default, which is longer than a small model's batch."""
-
 
 def main() -> int:
     """Serves until SIGTERM or SIGINT. Exit status: 0 stopped, 1 could not start, 2 usage."""
@@ -23,7 +19,6 @@ def main() -> int:
         settings = read_settings(sys.argv[1:])
         configure_logging(settings.log_level, settings.log_format)
         keep_freed_memory()
-        sys.setswitchinterval(_SWITCH_SECONDS)
         uvloop.run(run(settings))
     except ConfigError as error:
         print(f"emotion2vec-server: {error}", file=sys.stderr)
