@@ -20,6 +20,7 @@ from emotion2vec_server.cost import CostModel, measure
 from emotion2vec_server.cost_cache import CostCache, cache_directory, processor
 from emotion2vec_server.errors import ConfigError, InferenceError, OutOfMemoryError, StartupError
 from emotion2vec_server.metrics import Metrics
+from emotion2vec_server.priority import give_way
 from emotion2vec_server.recognizer import Clip, ModelRunner, Recognizer
 
 DEMO_BUNDLE = Path(__file__).parent / "demo"
@@ -64,7 +65,7 @@ def load_recognizers(
 ) -> list[Recognizer]:
     """Loads and warms up every model of the settings; the demo model where none is named.
 
-    Blocks for seconds: call it off the event loop.
+    Blocks for seconds: call it off the event loop, in a thread that may give way to it.
 
     Args:
         settings: which models, and how to run them.
@@ -75,6 +76,8 @@ def load_recognizers(
     Raises:
         StartupError: a bundle is broken, does not fit this machine, or has another's name.
     """
+    # The runtime's threads and the batcher's are started here, and so give way, too.
+    give_way()
     if not settings.model:
         _log.warning(
             "serving the demo model, which knows synthetic speech only; "

@@ -51,7 +51,7 @@ SERVER_LAYERS = (
     {"backends.onnx_runtime", "backends.spread", "backends.tensorrt"},
     {"backends.cuda", "backends.engine_fit", "backends.graph_cache", "backends.tensorrt_library"},
     {"backends.base"},
-    {"bundle", "config", "heap", "intake", "logs"},
+    {"bundle", "config", "heap", "intake", "logs", "priority"},
     {"errors"},
     {"rpc"},
     {"http2"},

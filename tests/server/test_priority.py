@@ -1,0 +1,33 @@
+"""The model's threads give way to the event loop's."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+import pytest
+from emotion2vec_server.priority import give_way
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere priorities are a process's")
+def test_a_thread_and_what_it_starts_give_way_and_the_main_thread_does_not() -> None:
+    seen: dict[str, int] = {}
+
+    def look(name: str) -> None:
+        seen[name] = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def load() -> None:
+        give_way()
+        give_way()
+        look("loader")
+        started = threading.Thread(target=look, args=("worker",))
+        started.start()
+        started.join()
+
+    before = os.getpriority(os.PRIO_PROCESS, os.getpid())
+    loader = threading.Thread(target=load)
+    loader.start()
+    loader.join()
+    look("main")
+    assert seen == {"loader": before + 5, "worker": before + 5, "main": before}
