@@ -60,6 +60,7 @@ class Peer(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._is_full = False
         self._is_receiving = False
+        self._is_due = False
         self._is_ending = False
         self._is_closed = False
 
@@ -180,6 +181,7 @@ class Peer(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         """Closes as soon as what has been written is sent."""
+        self._write()
         self._is_closed = True
         if self._transport is not None:
             self._transport.close()
@@ -200,7 +202,19 @@ class Peer(asyncio.BufferedProtocol):
         self._http2.release()
 
     def _flush(self) -> None:
-        if self._is_receiving or self._is_closed or self._transport is None:
+        """Writes what there is to say: at once for a call alone, else at the end of the event
+        loop's turn, so that the answers of a batch go out in one system call."""
+        if self._is_receiving or self._is_due:
+            return
+        if len(self.calls) < 2:
+            self._write()
+        else:
+            self._is_due = True
+            self._loop.call_soon(self._write)
+
+    def _write(self) -> None:
+        self._is_due = False
+        if self._is_closed or self._transport is None:
             return
         while not self._is_full and (data := self._http2.take()):
             self._transport.write(data)
