@@ -28,6 +28,8 @@ class Ticket:
     caller: str = ""
     alone: float = 0.0
     """Seconds in a batch of one, as the cost model has it; set on acceptance."""
+    expected: float = 0.0
+    """When it should leave the queue; set on acceptance where there is a deadline."""
     place: tuple[float, int] = field(default=(0.0, 0), init=False)
     """Virtual start, and the number of the arrival; set by the queue."""
     waiting: bool = field(default=False, init=False)

@@ -22,6 +22,7 @@ from typing import Generic, Literal, NamedTuple
 from emotion2vec_server.batching.estimator import Cost, Estimator
 from emotion2vec_server.batching.fair_queue import FairQueue, Ticket, TicketT
 from emotion2vec_server.batching.gather import Gather, Wait
+from emotion2vec_server.batching.margin import Margin
 from emotion2vec_server.batching.packing import Budget, pack
 from emotion2vec_server.errors import (
     DeadlineExceededError,
@@ -39,8 +40,9 @@ _CALLER_SHARE = 4
 _REGROW = 1.01
 """Growth of a budget that memory had cut, for each large batch that fits."""
 _CAUTION = 1.5
-"""On the expected wait, where a deadline depends on it: like lengths overtake, and a batch formed
-with time to spare is larger. Under overload this raises the answers in time, not only the share."""
+"""On the expected wait, where a deadline depends on it, and at least the margin that was learned:
+like lengths overtake, and a batch formed with time to spare is larger. Under overload this raises
+the answers in time, not only their share."""
 _SOONEST_RETRY = 0.01
 _CLOCK = 1e-6
 """Seconds: a run that the clock did not see."""
@@ -125,6 +127,7 @@ class Scheduler(Generic[TicketT]):
         self._bulk: _Lane[TicketT] = _Lane(1)
         self._running: list[Batch[TicketT]] = []
         self._gather = Gather()
+        self._margin = Margin()
         self._goal = 1
         self._max_frames = float(limits.max_frames)
 
@@ -147,6 +150,8 @@ class Scheduler(Generic[TicketT]):
         lane, other = self._lanes(ticket.urgent)
         refusal = self.refusal(ticket, now)
         if refusal is None:
+            if ticket.deadline < inf:
+                ticket.expected = now + self._usual_wait(ticket, lane, now)
             if not lane:
                 lane.used = max(lane.used, other.used)
             lane.add(ticket)
@@ -195,6 +200,7 @@ class Scheduler(Generic[TicketT]):
         chosen = pack(pool, self._estimate, budget, now)
         for ticket in chosen:
             self._lanes(ticket.urgent)[0].serve(ticket)
+            self._learn_wait(ticket, now)
         batch = Batch(chosen, now, now, backlog=len(self) > 0)
         batch.due += self._estimate.seconds(len(chosen), batch.longest)
         self._running.append(batch)
@@ -234,18 +240,24 @@ class Scheduler(Generic[TicketT]):
             return 0.0
         return max(0.0, min(batch.due for batch in self._running) - now)
 
-    def _end(self, ticket: Ticket, lane: _Lane[TicketT], now: float) -> float:
-        """When a new request should be done: after what is ahead of it, and its own batch."""
+    def _usual_wait(self, ticket: Ticket, lane: _Lane[TicketT], now: float) -> float:
+        """Seconds that a new request should wait, after what is ahead of it."""
         ahead = lane.frames_before(ticket.caller)
         if lane is self._bulk:
             ahead += self._urgent.frames
+        return self._worker_free(now) + self._estimate.drain_seconds(ahead)
+
+    def _end(self, ticket: Ticket, lane: _Lane[TicketT], now: float) -> float:
+        """When a new request should be done at the latest: after its wait, and its own batch."""
+        wait = self._usual_wait(ticket, lane, now)
+        wait = max(_CAUTION * wait, wait + self._margin.seconds)
         rows = min(round(self._estimate.usual_rows), len(self) + 1)
-        return (
-            now
-            + self._worker_free(now)
-            + _CAUTION * self._estimate.drain_seconds(ahead)
-            + self._estimate.seconds(rows, ticket.frames)
-        )
+        return now + wait + self._estimate.seconds(rows, ticket.frames)
+
+    def _learn_wait(self, ticket: Ticket, now: float) -> None:
+        """Its wait has ended."""
+        if ticket.deadline < inf:
+            self._margin.learn(now - ticket.expected)
 
     def _pool(self, now: float) -> tuple[list[TicketT], list[TicketT]]:
         """Requests whose turn is near, the next one first; and those found too late, removed."""
@@ -260,6 +272,7 @@ class Scheduler(Generic[TicketT]):
         late = [ticket for ticket in near if now + ticket.alone * scale > ticket.deadline]
         for ticket in late:
             self.withdraw(ticket)
+            self._learn_wait(ticket, now)
         if len(late) == len(near) and any(ticket.deadline > now for ticket in late):
             self._estimate.doubt()
         return [ticket for ticket in near if ticket.waiting] if late else near, late
