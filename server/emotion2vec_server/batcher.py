@@ -21,6 +21,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from emotion2vec_server.batching.estimator import Cost
 from emotion2vec_server.batching.fair_queue import Ticket
+from emotion2vec_server.batching.margin import Margin
 from emotion2vec_server.batching.observer import BatchRun, Ignore, Observer
 from emotion2vec_server.batching.scheduler import Batch, BatchLimits, Scheduler
 from emotion2vec_server.errors import (
@@ -91,6 +92,7 @@ class Batcher(Generic[Item, Result]):
         self._closed = False
         self._empty = asyncio.Event()
         self._failures = 0
+        self._lag = Margin()
         self._loop: asyncio.AbstractEventLoop
         self._workers = [
             threading.Thread(target=self._work, name=f"batch-{number}", daemon=True)
@@ -114,7 +116,7 @@ class Batcher(Generic[Item, Result]):
         To be asked before an item is made, where that takes time and memory.
         """
         now = time.monotonic()
-        shortest = Ticket(1, now, inf if deadline is None else deadline, caller=caller)
+        shortest = Ticket(1, now, self._due(deadline, now), caller=caller)
         with self._wake:
             refusal = self._scheduler.refusal(shortest, now)
         if refusal is not None:
@@ -159,7 +161,7 @@ class Batcher(Generic[Item, Result]):
         request: _Request[Item, Result] = _Request(
             frames=frames,
             arrived=now,
-            deadline=inf if deadline is None else deadline,
+            deadline=self._due(deadline, now),
             urgent=urgent,
             caller=caller,
             item=item,
@@ -210,6 +212,15 @@ class Batcher(Generic[Item, Result]):
 
     # On the event loop
 
+    def _due(self, deadline: float | None, now: float) -> float:
+        """When a batch must end for its answer to be in time. The event loop will keep the answer
+        waiting as long as the last ones; and it has kept the request waiting about as long, in its
+        socket, where nobody saw it. At most half of the time left is set aside for that, so that a
+        bad moment can't refuse what would show that it has passed."""
+        if deadline is None:
+            return inf
+        return deadline - min(2 * self._lag.seconds, (deadline - now) / 2)
+
     def _leave(self, request: _Request[Item, Result]) -> None:
         if request.waiting:
             with self._wake:
@@ -224,9 +235,10 @@ class Batcher(Generic[Item, Result]):
         requests: Sequence[_Request[Item, Result]],
         results: Sequence[Result],
         began: float,
-        seconds: float,
+        ended: float,
     ) -> None:
-        rows = len(requests)
+        self._lag.learn(time.monotonic() - ended)
+        rows, seconds = len(requests), ended - began
         for request, result in zip(requests, results, strict=True):
             if not request.future.done():
                 queued = began - request.arrived
@@ -318,7 +330,7 @@ class Batcher(Generic[Item, Result]):
             half = len(requests) // 2
             answered = self._run(requests[:half])[0] + self._run(requests[half:])[0]
             return answered, error
-        self._post(self._answer, requests, results, began, time.monotonic() - began)
+        self._post(self._answer, requests, results, began, time.monotonic())
         return len(requests), None
 
     def _fail(self, request: _Request[Item, Result], error: Exception) -> None:

@@ -4,6 +4,11 @@ A body may be a thousand times the size of what is known before it. So a call is
 body is read, and gRPC's flow control leaves the bytes of a refused one with the caller; and a body
 that has come in counts by its bytes until it is decoded, so that they can't pile up where decoding
 is what the server is short of.
+
+More bodies at once than the server can receive would all come too late, and it would do nothing
+else than receive them. So their number is a window as TCP has it, which every body that comes
+widens and every one that doesn't narrows: up to one failure in a hundred leaves it wide open, one
+in ten keeps it at ninety.
 """
 
 from __future__ import annotations
@@ -17,6 +22,10 @@ from emotion2vec_server.errors import DeadlineExceededError, OverloadedError
 
 _LEARN = 0.1
 _SOONEST_RETRY = 0.1
+_WIDEN = 1.0
+_NARROW = 0.9
+_FEWEST = 64
+"""Bodies that may always be on their way: a large batch of them."""
 
 
 class Intake:
@@ -39,6 +48,7 @@ class Intake:
             refused: called for each body that is refused for want of room.
         """
         self._max_bodies = max_bodies
+        self._window = float(max_bodies)
         self._max_bytes = max_bytes
         self._max_seconds = max_seconds
         self._refused = refused
@@ -58,11 +68,11 @@ class Intake:
 
     async def take(self, read: Callable[[], Awaitable[bytes]]) -> bytes:
         """Reads a body; `give_back` is due when it is decoded. Raises as `receive` does."""
-        if self._bodies >= self._max_bodies or self._bytes >= self._max_bytes:
+        if self._bodies >= self._window or self._bytes >= self._max_bytes:
             raise self._full()
         self._bodies += 1
         try:
-            data = await self._in_time(read)
+            data = await self._receive(read)
             if self._bytes and self._bytes + len(data) > self._max_bytes:
                 raise self._full()
         except BaseException:
@@ -76,6 +86,16 @@ class Intake:
         self._bodies -= 1
         self._bytes -= size
         self._usual_seconds += _LEARN * (seconds - self._usual_seconds)
+
+    async def _receive(self, read: Callable[[], Awaitable[bytes]]) -> bytes:
+        try:
+            data = await self._in_time(read)
+        except BaseException:
+            # Too late, mostly: its caller's deadline or ours has passed.
+            self._window = max(self._window * _NARROW, min(self._max_bodies, _FEWEST))
+            raise
+        self._window = min(self._window + _WIDEN, self._max_bodies)
+        return data
 
     async def _in_time(self, read: Callable[[], Awaitable[bytes]]) -> bytes:
         try:

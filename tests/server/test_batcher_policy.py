@@ -252,11 +252,12 @@ def test_a_budget_that_memory_cut_grows_again() -> None:
 
 def test_only_a_run_with_a_backlog_lowers_the_drain_rate() -> None:
     estimate = Estimator(Line(0.017, 1e-5), rows=32, max_frames=16_000, workers=1)
-    before = estimate.drain_seconds(1000)
-    estimate.learn(1, 100, 100, seconds=0.02, backlog=False)
-    assert estimate.drain_seconds(1000) == before
-    estimate.learn(1, 100, 100, seconds=0.02, backlog=True)
-    assert estimate.drain_seconds(1000) > before
+    before, work = estimate.drain_seconds(1.0), estimate.work(100)
+    assert work < 0.018 / 2, "most of a batch is shared"
+    estimate.learn(1, work, 100, seconds=0.02, backlog=False)
+    assert estimate.drain_seconds(1.0) == before
+    estimate.learn(1, work, 100, seconds=0.02, backlog=True)
+    assert estimate.drain_seconds(1.0) > before
 
 
 def test_gathering_stops_when_callers_no_longer_come_back() -> None:

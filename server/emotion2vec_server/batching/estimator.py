@@ -1,8 +1,13 @@
 """What runs really take: the measured cost model, corrected by what was seen since.
 
+A queue is as long as its requests' work: what each of them costs as part of a full batch of its own
+length. Frames would not do. Where a batch shares most of its cost, ten short clips take longer than
+one that is ten times as long.
+
 No estimate can latch. Where nothing runs because of one, `doubt` makes the next one milder, until a
-request is tried and its run tells the truth. And the drain rate falls only by runs that left a
-backlog, since other runs are small for want of requests, while it rises by any run that was faster.
+request is tried and its run tells the truth. And the pace slows down only by runs that left a
+backlog, since other runs are small for want of requests, while it quickens by any run that was
+faster.
 """
 
 from __future__ import annotations
@@ -12,8 +17,6 @@ from typing import Protocol
 _LEARN = 0.3
 """Weight of the newest run in the moving averages."""
 _DOUBT = 0.9
-_USUAL_FRAMES = 250
-"""5 s of audio, for a first guess."""
 
 
 class Cost(Protocol):
@@ -29,13 +32,14 @@ class Estimator:
 
     def __init__(self, cost: Cost, rows: int, max_frames: int, workers: int) -> None:
         self._cost = cost
+        self._max_rows = rows
+        self._max_frames = max_frames
         self._workers = workers
         self.correction = 1.0
         """Of the cost model's times, to what runs take now."""
         self._rows = 1.0
-        frames = min(_USUAL_FRAMES, max_frames)
-        counts = range(1, max(1, min(rows, max_frames // frames)) + 1)
-        self._rate = max(count * frames / cost.seconds(count, frames) for count in counts)
+        self._pace = 1.0
+        """Seconds that a second of work takes."""
 
     @property
     def usual_rows(self) -> float:
@@ -50,18 +54,23 @@ class Estimator:
         """Seconds of a padded batch as it would take now."""
         return self._cost.seconds(batch, frames) * self.correction
 
-    def drain_seconds(self, frames: float) -> float:
-        """Time to work off so many waiting frames, at the measured rate."""
-        return frames / (self._rate * self._workers)
+    def work(self, frames: int) -> float:
+        """Seconds that a request adds where the batches are as large as can be, if that pays."""
+        rows = max(1, min(self._max_rows, self._max_frames // frames))
+        return min(self._cost.seconds(1, frames), self._cost.seconds(rows, frames) / rows)
+
+    def drain_seconds(self, work: float) -> float:
+        """Time to do so many seconds of waiting work, at the pace of late."""
+        return work * self._pace / self._workers
 
     def doubt(self) -> None:
         self.correction *= _DOUBT
 
-    def learn(self, rows: int, frames: int, longest: int, seconds: float, *, backlog: bool) -> None:
-        """A batch of `rows` rows, `frames` true frames in all, took `seconds`."""
+    def learn(self, rows: int, work: float, longest: int, seconds: float, *, backlog: bool) -> None:
+        """A batch of `rows` rows, with so much work in all, took `seconds`."""
         observed = seconds / self._cost.seconds(rows, longest)
         self.correction += _LEARN * (observed - self.correction)
         self._rows += _LEARN * (rows - self._rows)
-        rate = frames / seconds
-        if backlog or rate > self._rate:
-            self._rate += _LEARN * (rate - self._rate)
+        pace = seconds / work
+        if backlog or pace < self._pace:
+            self._pace += _LEARN * (pace - self._pace)

@@ -28,6 +28,8 @@ class Ticket:
     caller: str = ""
     alone: float = 0.0
     """Seconds in a batch of one, as the cost model has it; set on acceptance."""
+    work: float = 0.0
+    """Seconds that it adds to the queue, see `estimator`; set on acceptance."""
     expected: float = 0.0
     """When it should leave the queue; set on acceptance where there is a deadline."""
     place: tuple[float, int] = field(default=(0.0, 0), init=False)
@@ -55,6 +57,7 @@ class FairQueue(Generic[TicketT]):
         self._virtual = 0.0
         self._arrivals = 0
         self.frames = 0
+        self.work = 0.0
 
     def __len__(self) -> int:
         return len(self._order)
@@ -67,12 +70,12 @@ class FairQueue(Generic[TicketT]):
         state = self._callers.get(caller)
         return (state.requests, state.frames) if state else (0, 0)
 
-    def frames_before(self, caller: str) -> float:
-        """About how many waiting frames would be served before a new request of this caller."""
+    def work_before(self, caller: str) -> float:
+        """About how much waiting work would be done before a new request of this caller."""
         if not self._order:
             return 0.0
         place = bisect_left(self._order, (self._start(caller), self._arrivals + 1))
-        return self.frames * place / len(self._order)
+        return self.work * place / len(self._order)
 
     def add(self, ticket: TicketT) -> None:
         start = self._start(ticket.caller)
@@ -86,6 +89,7 @@ class FairQueue(Generic[TicketT]):
         state.frames += ticket.frames
         state.finish = start + ticket.frames
         self.frames += ticket.frames
+        self.work += ticket.work
 
     def serve(self, ticket: TicketT) -> None:
         """Takes out a request that is about to run; virtual time moves on."""
@@ -109,9 +113,10 @@ class FairQueue(Generic[TicketT]):
         state.frames -= ticket.frames
         self._waiting -= state.requests == 0
         self.frames -= ticket.frames
+        self.work -= ticket.work
         if not self._order:
             self._callers.clear()
-            self._virtual = 0.0
+            self._virtual = self.work = 0.0
         elif len(self._callers) > 2 * self._waiting + 64:
             self._forget_idle()
 

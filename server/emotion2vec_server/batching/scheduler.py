@@ -85,8 +85,8 @@ class Batch(Generic[TicketT]):
     """Whether others had to stay behind."""
 
     @property
-    def frames(self) -> int:
-        return sum(ticket.frames for ticket in self.tickets)
+    def work(self) -> float:
+        return sum(ticket.work for ticket in self.tickets)
 
     @property
     def longest(self) -> int:
@@ -147,6 +147,7 @@ class Scheduler(Generic[TicketT]):
     def offer(self, ticket: TicketT, now: float) -> Refusal | None:
         """Accepts a request, or says why not."""
         ticket.alone = self._estimate.nominal(1, ticket.frames)
+        ticket.work = self._estimate.work(ticket.frames)
         lane, other = self._lanes(ticket.urgent)
         refusal = self.refusal(ticket, now)
         if refusal is None:
@@ -213,7 +214,7 @@ class Scheduler(Generic[TicketT]):
         if clean:
             rows, longest = len(batch.tickets), batch.longest
             seconds = max(now - batch.taken, _CLOCK)
-            self._estimate.learn(rows, batch.frames, longest, seconds, backlog=batch.backlog)
+            self._estimate.learn(rows, batch.work, longest, seconds, backlog=batch.backlog)
             if rows * longest > self._max_frames / 2:
                 self._max_frames = min(self._limits.max_frames, self._max_frames * _REGROW)
 
@@ -221,17 +222,17 @@ class Scheduler(Generic[TicketT]):
         """A batch of this size did not fit: keeps to half of it, for now."""
         self._max_frames = min(self._max_frames, padded_frames / 2)
 
-    def retry_after(self, frames: int, now: float) -> float:
-        """Seconds until there should be room for so many frames."""
-        return max(_SOONEST_RETRY, self._worker_free(now) + self._estimate.drain_seconds(frames))
+    def retry_after(self, work: float, now: float) -> float:
+        """Seconds until there should be room for so much work."""
+        return max(_SOONEST_RETRY, self._worker_free(now) + self._estimate.drain_seconds(work))
 
     def _lanes(self, urgent: bool) -> tuple[_Lane[TicketT], _Lane[TicketT]]:
         """The lane of such a request, and the other one."""
         return (self._urgent, self._bulk) if urgent else (self._bulk, self._urgent)
 
     def _overloaded(self, reason: Reason, problem: str, ticket: Ticket, now: float) -> Refusal:
-        usual = self.frames // max(1, len(self))
-        seconds = self.retry_after(max(ticket.frames, usual), now)
+        usual = (self._urgent.work + self._bulk.work) / max(1, len(self))
+        seconds = self.retry_after(max(ticket.work, usual), now)
         return Refusal(reason, OverloadedError(f"{problem}; try again in {seconds:.2g} s", seconds))
 
     def _worker_free(self, now: float) -> float:
@@ -242,9 +243,9 @@ class Scheduler(Generic[TicketT]):
 
     def _usual_wait(self, ticket: Ticket, lane: _Lane[TicketT], now: float) -> float:
         """Seconds that a new request should wait, after what is ahead of it."""
-        ahead = lane.frames_before(ticket.caller)
+        ahead = lane.work_before(ticket.caller)
         if lane is self._bulk:
-            ahead += self._urgent.frames
+            ahead += self._urgent.work
         return self._worker_free(now) + self._estimate.drain_seconds(ahead)
 
     def _end(self, ticket: Ticket, lane: _Lane[TicketT], now: float) -> float:
