@@ -59,6 +59,14 @@ class Estimator:
         rows = max(1, min(self._max_rows, self._max_frames // frames))
         return min(self._cost.seconds(1, frames), self._cost.seconds(rows, frames) / rows)
 
+    def worthwhile(self, frames: int) -> int:
+        """Rows of the smallest batch that costs at most twice what a full one does for each row."""
+        rows = max(1, min(self._max_rows, self._max_frames // frames))
+        limit = 2 * self.work(frames)
+        while rows > 1 and self._cost.seconds(rows // 2, frames) <= limit * (rows // 2):
+            rows //= 2
+        return rows
+
     def drain_seconds(self, work: float) -> float:
         """Time to do so many seconds of waiting work, at the pace of late."""
         return work * self._pace / self._workers

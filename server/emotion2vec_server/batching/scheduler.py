@@ -271,12 +271,25 @@ class Scheduler(Generic[TicketT]):
         near += other.first(count - len(near))
         scale = self._estimate.correction
         late = [ticket for ticket in near if now + ticket.alone * scale > ticket.deadline]
+        if late:
+            near = [ticket for ticket in near if ticket not in late]
+        while near and self._is_dear(near[0], now):
+            late.append(near.pop(0))
         for ticket in late:
             self.withdraw(ticket)
             self._learn_wait(ticket, now)
-        if len(late) == len(near) and any(ticket.deadline > now for ticket in late):
+        if not near and any(ticket.deadline > now for ticket in late):
             self._estimate.doubt()
-        return [ticket for ticket in near if ticket.waiting] if late else near, late
+        return near, late
+
+    def _is_dear(self, leader: TicketT, now: float) -> bool:
+        """Whether so little time is left for it that the others would wait for a batch too small
+        to be worth it: then they would be the next to be late, each for the one before."""
+        rows = self._estimate.worthwhile(leader.frames) if leader.deadline < inf else 1
+        return (
+            1 < rows < len(self)
+            and now + self._estimate.seconds(rows, leader.frames) > leader.deadline
+        )
 
     def _wait(self, budget: Budget, now: float) -> Wait | None:
         """Whether callers who are due back are worth waiting for."""
