@@ -342,6 +342,39 @@ async def test_draining_finishes_what_was_accepted_and_refuses_the_rest() -> Non
     assert notes.rejections == ["draining"]
 
 
+class Slow(Model):
+    """Takes 80 ms, and says so."""
+
+    def run(self, items: Sequence[int]) -> None:
+        time.sleep(0.08)
+
+    def seconds(self, batch: int, frames: int) -> float:
+        return 0.08
+
+
+@pytest.mark.parametrize("is_busy", [False, True])
+async def test_what_a_busy_event_loop_takes_is_taken_off_deadlines(is_busy: bool) -> None:
+    """Answers have to wait for it, so a batch must end sooner to be in time."""
+    model = Slow()
+    batcher: Batcher[int, int] = Batcher(model, model, BatchLimits())
+    try:
+        for item in range(8):
+            task = asyncio.create_task(batcher.submit(item, frames=100))
+            await model.busy()
+            if is_busy:
+                time.sleep(0.2)  # noqa: ASYNC251 - that is the point
+            await task
+        asked = batcher.submit(99, frames=100, deadline=time.monotonic() + 0.15)
+        if is_busy:
+            with pytest.raises(DeadlineExceededError):
+                await asked
+        else:
+            assert (await asked).result == 198
+        assert len(model.batches) == (8 if is_busy else 9)
+    finally:
+        await batcher.close()
+
+
 async def test_closing_ends_the_threads() -> None:
     batcher: Batcher[int, int] = Batcher(Model(), Cheap(), BatchLimits(), workers=3)
     threads = [thread for thread in threading.enumerate() if thread.name.startswith("batch-")]

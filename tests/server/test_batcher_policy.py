@@ -217,6 +217,40 @@ def test_a_batch_does_not_grow_past_a_members_deadline() -> None:
     assert len(_pack(cost, [100] * 20, Budget(32, 10_000), deadline=0.155)) == 5
 
 
+@pytest.mark.parametrize(("others", "is_late"), [(2, False), (9, True)])
+def test_a_leader_with_little_time_does_not_make_many_wait_for_a_small_batch(
+    others: int, is_late: bool
+) -> None:
+    """It could run alone, at the price of six in a full batch."""
+    scheduler: Scheduler[Ticket] = Scheduler(Line(0.017, 8e-6), LIMITS)
+    leader = Ticket(100, 0.0, deadline=0.0185)
+    tickets = [leader, *(Ticket(100, 0.0) for _ in range(others))]
+    for ticket in tickets:
+        assert scheduler.offer(ticket, 0.0) is None
+    turn = scheduler.take(0.0, gather=False)
+    assert turn.batch is not None
+    assert list(turn.late) == ([leader] if is_late else [])
+    assert list(turn.batch.tickets) == (tickets[1:9] if is_late else [leader])
+
+
+def test_the_smallest_batch_that_is_worthwhile() -> None:
+    shared = Estimator(Line(0.017, 8e-6), rows=64, max_frames=64_000, workers=1)
+    assert shared.worthwhile(100) == 16
+    alone = Estimator(Line(0.0, 1e-3), rows=64, max_frames=64_000, workers=1)
+    assert alone.worthwhile(100) == 1
+
+
+def test_work_is_measured_in_time_and_not_in_frames() -> None:
+    """Where a batch shares its cost, short clips wait as long as long ones."""
+    waits = []
+    for frames in (20, 100):
+        scheduler: Scheduler[Ticket] = Scheduler(Line(0.1, 1e-7), LIMITS)
+        for number in range(30):
+            assert scheduler.offer(Ticket(frames, 0.0, caller=str(number)), 0.0) is None
+        waits.append(scheduler.retry_after(scheduler._bulk.work, 0.0))
+    assert waits[0] == pytest.approx(waits[1], rel=0.01)
+
+
 def test_the_urgent_lead() -> None:
     scheduler: Scheduler[Ticket] = Scheduler(Line(0.0001, 1e-2), LIMITS)
     bulk, urgent = Ticket(100, 0.0), Ticket(100, 0.0, urgent=True)

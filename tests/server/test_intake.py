@@ -108,3 +108,56 @@ async def test_a_caller_who_leaves_gives_its_place_back() -> None:
         await waiting
     async with intake.receive(arrived(1).read):
         pass
+
+
+async def many(intake: Intake, count: int) -> tuple[int, list[asyncio.Task[None]]]:
+    """Starts so many bodies that don't come; how many of them are waited for."""
+    uploads = [Upload(1) for _ in range(count)]
+
+    async def take(upload: Upload) -> None:
+        async with intake.receive(upload.read):
+            pass
+
+    tasks = [asyncio.create_task(take(upload)) for upload in uploads]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    return sum(upload.was_read for upload in uploads), tasks
+
+
+async def give_up(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_bodies_that_never_come_leave_few_places() -> None:
+    intake = make_intake(bodies=1000, size=10**6)
+    taken, tasks = await many(intake, 1000)
+    assert taken == 1000
+    await give_up(tasks)
+    taken, tasks = await many(intake, 1000)
+    assert taken == 64
+    await give_up(tasks)
+
+
+async def test_bodies_that_come_open_the_places_again() -> None:
+    intake = make_intake(bodies=1000, size=10**6)
+    await give_up((await many(intake, 1000))[1])
+    for _ in range(500):
+        async with intake.receive(arrived(1).read):
+            pass
+    taken, tasks = await many(intake, 1000)
+    assert taken == 564
+    await give_up(tasks)
+
+
+async def test_one_body_in_a_hundred_that_does_not_come_closes_nothing() -> None:
+    intake = make_intake(bodies=500, size=10**6)
+    for _ in range(10):
+        await give_up((await many(intake, 1))[1])
+        for _ in range(99):
+            async with intake.receive(arrived(1).read):
+                pass
+    taken, tasks = await many(intake, 500)
+    assert taken > 400
+    await give_up(tasks)

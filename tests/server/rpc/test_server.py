@@ -20,6 +20,7 @@ import pytest
 from emotion2vec_server import rpc
 from emotion2vec_server.http2 import frames
 from emotion2vec_server.rpc.call import Call
+from emotion2vec_server.rpc.peer import Peer
 
 from tests.server.http2.peer import GREETING, Frame, data, frame, headers, parse, request
 from tests.server.rpc.serving import SERVICE, calling, failure, path
@@ -111,6 +112,56 @@ def ask(method: str, stream_id: int = 1, **fields: str) -> bytes:
 
 
 MESSAGE = struct.pack(">BI", 0, 3) + b"abc"
+
+
+# How it writes.
+
+
+class Counting:
+    """A transport that counts what is written to it."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.writes = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        self.writes += 1
+        self._transport.write(data)
+
+
+async def test_answers_that_are_ready_together_go_out_in_one_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    transports: list[Counting] = []
+    connected = Peer.connection_made
+
+    def connection_made(self: Peer, transport: asyncio.Transport) -> None:
+        transports.append(Counting(transport))
+        connected(self, transports[-1])  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Peer, "connection_made", connection_made)
+    release, waiting = asyncio.Event(), asyncio.Semaphore(0)
+
+    async def batch(_requests: AsyncIterator[bytes], _context: Any) -> bytes:
+        waiting.release()
+        await release.wait()
+        return b"done"
+
+    method = grpc.stream_unary_rpc_method_handler(batch)
+    async with serving(Batch=method) as (_, port), Socket(port) as client:
+        client.send(GREETING, *(ask("Batch", stream_id) for stream_id in range(1, 21, 2)))
+        for _ in range(10):
+            await waiting.acquire()
+        before = transports[0].writes
+        release.set()
+        for stream_id in range(1, 21, 2):
+            await client.next(
+                lambda found, number=stream_id: found.stream_id == number and found.flags & 1
+            )
+        assert transports[0].writes == before + 1
 
 
 # Where it listens.
