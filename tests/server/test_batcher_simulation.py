@@ -367,6 +367,32 @@ def test_at_three_times_the_capacity_what_is_accepted_is_in_time(
     assert len(late) < 0.1 * len(outcome.answered)
 
 
+class Shared(Middling):
+    """Costs by the clip, however long: what a full batch saves, a small one throws away."""
+
+    def seconds(self, batch: int, frames: int) -> float:
+        return 0.01716 + 0.00084 * batch + 1e-7 * batch * frames
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_overload_of_an_uneven_machine(seed: int) -> None:
+    """Batches take one to four times as long from one moment to the next, and lengths are mixed:
+    estimates are wrong, some that were accepted are late, but they don't drag others along."""
+    draw = random.Random(seed)
+    world = World(Scheduler(Shared(), LIMITS), Shared())
+
+    def becomes(slow: float) -> None:
+        world.slow = slow
+
+    for tenth in range(200):
+        world.at(tenth / 10, lambda slow=draw.uniform(1, 4): becomes(slow))  # type: ignore[misc]
+    open_loop(world, 2100, 20, lambda draw: draw.randint(50, 750), deadline=1.0, seed=seed)
+    outcome = world.run(20)
+    late = outcome.wasted + sum(wait > 0.1 for _, wait in outcome.refused)
+    assert late < 0.05 * len(outcome.answered)
+    assert mean(map(len, outcome.batches)) > 20
+
+
 def test_an_estimate_that_is_far_too_high_does_not_stop_the_service() -> None:
     world = World(Scheduler(Scaled(Middling(), 10), LIMITS), Middling())
     open_loop(world, 20, 20, three_seconds, deadline=0.06)

@@ -16,6 +16,8 @@ from typing import Protocol
 
 _LEARN = 0.3
 """Weight of the newest run in the moving averages."""
+_LEARN_PACE = 0.1
+"""The same for the pace, by which waits of many runs are foreseen; the first runs weigh more."""
 _DOUBT = 0.9
 
 
@@ -40,6 +42,7 @@ class Estimator:
         self._rows = 1.0
         self._pace = 1.0
         """Seconds that a second of work takes."""
+        self._paced = 0
 
     @property
     def usual_rows(self) -> float:
@@ -81,4 +84,5 @@ class Estimator:
         self._rows += _LEARN * (rows - self._rows)
         pace = seconds / work
         if backlog or pace < self._pace:
-            self._pace += _LEARN * (pace - self._pace)
+            self._paced += 1
+            self._pace += max(_LEARN_PACE, 1 / self._paced) * (pace - self._pace)

@@ -39,7 +39,7 @@ _CALLER_SHARE = 4
 (dynamic thresholds: Choudhury and Hahne, 1998). A caller alone gets four fifths of the queue."""
 _REGROW = 1.01
 """Growth of a budget that memory had cut, for each large batch that fits."""
-_CAUTION = 1.5
+_CAUTION = 1.75
 """On the expected wait, where a deadline depends on it, and at least the margin that was learned:
 like lengths overtake, and a batch formed with time to spare is larger. Under overload this raises
 the answers in time, not only their share."""
@@ -152,7 +152,8 @@ class Scheduler(Generic[TicketT]):
         refusal = self.refusal(ticket, now)
         if refusal is None:
             if ticket.deadline < inf:
-                ticket.expected = now + self._usual_wait(ticket, lane, now)
+                wait = self._worker_free(now) + self._wait_in_queue(ticket, lane)
+                ticket.expected = now + wait
             if not lane:
                 lane.used = max(lane.used, other.used)
             lane.add(ticket)
@@ -241,19 +242,19 @@ class Scheduler(Generic[TicketT]):
             return 0.0
         return max(0.0, min(batch.due for batch in self._running) - now)
 
-    def _usual_wait(self, ticket: Ticket, lane: _Lane[TicketT], now: float) -> float:
-        """Seconds that a new request should wait, after what is ahead of it."""
+    def _wait_in_queue(self, ticket: Ticket, lane: _Lane[TicketT]) -> float:
+        """Seconds from when a worker is free until it comes to a new request."""
         ahead = lane.work_before(ticket.caller)
         if lane is self._bulk:
             ahead += self._urgent.work
-        return self._worker_free(now) + self._estimate.drain_seconds(ahead)
+        return self._estimate.drain_seconds(ahead)
 
     def _end(self, ticket: Ticket, lane: _Lane[TicketT], now: float) -> float:
         """When a new request should be done at the latest: after its wait, and its own batch."""
-        wait = self._usual_wait(ticket, lane, now)
+        wait = self._wait_in_queue(ticket, lane)
         wait = max(_CAUTION * wait, wait + self._margin.seconds)
         rows = min(round(self._estimate.usual_rows), len(self) + 1)
-        return now + wait + self._estimate.seconds(rows, ticket.frames)
+        return now + self._worker_free(now) + wait + self._estimate.seconds(rows, ticket.frames)
 
     def _learn_wait(self, ticket: Ticket, now: float) -> None:
         """Its wait has ended."""
