@@ -74,39 +74,49 @@ class Metrics:
             ["model"],
             registry=registry,
         )
-        self._queue_seconds = Histogram(
-            "emotion2vec_queue_seconds",
-            "Time that a clip waited for the model.",
-            ["model"],
-            buckets=_SECONDS,
-            registry=registry,
+        self._queue_seconds = _Labelled(
+            Histogram(
+                "emotion2vec_queue_seconds",
+                "Time that a clip waited for the model.",
+                ["model"],
+                buckets=_SECONDS,
+                registry=registry,
+            )
         )
-        self._inference_seconds = Histogram(
-            "emotion2vec_inference_seconds",
-            "Time of a batch in the model.",
-            ["model"],
-            buckets=_SECONDS,
-            registry=registry,
+        self._inference_seconds = _Labelled(
+            Histogram(
+                "emotion2vec_inference_seconds",
+                "Time of a batch in the model.",
+                ["model"],
+                buckets=_SECONDS,
+                registry=registry,
+            )
         )
-        self._batch_size = Histogram(
-            "emotion2vec_batch_size",
-            "Clips in a batch.",
-            ["model"],
-            buckets=_ROWS,
-            registry=registry,
+        self._batch_size = _Labelled(
+            Histogram(
+                "emotion2vec_batch_size",
+                "Clips in a batch.",
+                ["model"],
+                buckets=_ROWS,
+                registry=registry,
+            )
         )
-        self._padding = Histogram(
-            "emotion2vec_padding_ratio",
-            "Share of a batch's frames that is padding.",
-            ["model"],
-            buckets=_RATIOS,
-            registry=registry,
+        self._padding = _Labelled(
+            Histogram(
+                "emotion2vec_padding_ratio",
+                "Share of a batch's frames that is padding.",
+                ["model"],
+                buckets=_RATIOS,
+                registry=registry,
+            )
         )
-        self._rejected = Counter(
-            "emotion2vec_rejected",
-            "Clips that got no result, by reason.",
-            ["model", "reason"],
-            registry=registry,
+        self._rejected = _Labelled(
+            Counter(
+                "emotion2vec_rejected",
+                "Clips that got no result, by reason.",
+                ["model", "reason"],
+                registry=registry,
+            )
         )
         self._failing = Gauge(
             "emotion2vec_model_failing",
@@ -134,15 +144,15 @@ class Metrics:
 
     def ran(self, model: str, run: BatchRun) -> None:
         """A batch ran through the model."""
-        self._inference_seconds.labels(model).observe(run.run_seconds)
-        self._batch_size.labels(model).observe(run.rows)
-        self._padding.labels(model).observe(1 - run.frames / run.padded_frames)
-        queued = self._queue_seconds.labels(model)
+        self._inference_seconds[(model,)].observe(run.run_seconds)
+        self._batch_size[(model,)].observe(run.rows)
+        self._padding[(model,)].observe(1 - run.frames / run.padded_frames)
+        queued = self._queue_seconds[(model,)]
         for seconds in run.queue_seconds:
             queued.observe(seconds)
 
     def rejected(self, model: str, reason: str) -> None:
-        self._rejected.labels(model, reason).inc()
+        self._rejected[model, reason].inc()
 
     def failing(self, model: str, *, failing: bool) -> None:
         self._failing.labels(model).set(failing)

@@ -385,7 +385,8 @@ def test_overload_of_an_uneven_machine(seed: int) -> None:
         world.slow = slow
 
     for tenth in range(200):
-        world.at(tenth / 10, lambda slow=draw.uniform(1, 4): becomes(slow))  # type: ignore[misc]
+        slow = draw.uniform(1, 4)
+        world.at(tenth / 10, lambda slow=slow: becomes(slow))  # type: ignore[misc]
     open_loop(world, 2100, 20, lambda draw: draw.randint(50, 750), deadline=1.0, seed=seed)
     outcome = world.run(20)
     late = outcome.wasted + sum(wait > 0.1 for _, wait in outcome.refused)

@@ -19,8 +19,9 @@ SILENT_RMS = 10 ** (-70 / 20)
 """-70 dB of full scale: the absolute gate of ITU-R BS.1770-5, below which a programme counts as
 silence. A-law's code for silence lies at -72 dB, room noise near -60 dB."""
 
-_FIRST_PART = 1024
-"""Samples; each further part is as long as all before it."""
+_FIRST_PART = 480
+"""Samples, 30 ms; each further part is as long as all before it. From 500 on, numpy lets go of the
+interpreter for each operation, and must then wait for its turn."""
 
 
 class Level:
@@ -38,7 +39,9 @@ class Level:
         """Highest magnitude, full scale being 1."""
         if not self._samples.size:
             return 0.0
-        highest = max(float(self._samples.max()), -float(self._samples.min()))
+        highest = max(
+            float(np.maximum.reduce(self._samples)), -float(np.minimum.reduce(self._samples))
+        )
         return highest / 32768 if self._samples.dtype == np.int16 else highest
 
     @property

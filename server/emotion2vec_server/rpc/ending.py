@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import grpc
@@ -11,7 +12,8 @@ from emotion2vec_server.rpc.encoding import ACCEPTED
 
 _CONTENT_TYPE = (b"content-type", b"application/grpc")
 _ACCEPTED = (b"grpc-accept-encoding", ACCEPTED)
-_PLAIN = frozenset(range(0x20, 0x7F)) - {ord("%")}
+_ESCAPED = re.compile(rb"[^ -$&-~]")
+"""Whatever is not printable ASCII, and "%" itself."""
 
 HEADERS = http2.response_block(200, [_CONTENT_TYPE, _ACCEPTED])
 """What goes before the first message, where there is no initial metadata."""
@@ -33,14 +35,10 @@ def trailers(
     if details:
         fields.append((b"grpc-message", percent_encoded(details)))
     fields += trailing
-    if alone:
-        return http2.response_block(200, [_CONTENT_TYPE, _ACCEPTED, *fields])
-    return http2.block(fields)
+    block = http2.block(fields)
+    return HEADERS + block if alone else block
 
 
 def percent_encoded(text: str) -> bytes:
     """A grpc-message: UTF-8 with everything but printable ASCII escaped, and "%" itself."""
-    return b"".join(
-        bytes([byte]) if byte in _PLAIN else b"%%%02X" % byte
-        for byte in text.encode("utf-8", "replace")
-    )
+    return _ESCAPED.sub(lambda found: b"%%%02X" % ord(found[0]), text.encode("utf-8", "replace"))
