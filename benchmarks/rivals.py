@@ -108,6 +108,11 @@ def _litserve(launch: Launch) -> tuple[Sequence[str], Mapping[str, str]]:
     return [str(launch.python), "-m", "benchmarks.peers.litserve_server", *launch.flags], {}
 
 
+def _ray(launch: Launch) -> tuple[Sequence[str], Mapping[str, str]]:
+    command = [str(launch.python), "-m", "benchmarks.peers.ray_server", *launch.flags]
+    return command, {"RAY_USAGE_STATS_ENABLED": "0"}
+
+
 def _mosec(launch: Launch) -> tuple[Sequence[str], Mapping[str, str]]:
     flags = [
         *("--address", "127.0.0.1"),
@@ -158,6 +163,7 @@ PEERS = {
         Peer("triton", "triton", ("nvidia-pytriton==0.7.0",), _triton),
         Peer("mosec", "mosec", ("mosec==0.9.8", "numpy"), _mosec),
         Peer("litserve", "litserve", ("litserve==0.2.19", "numpy"), _litserve),
+        Peer("ray", "ray", ("ray==2.60.0", "ray[serve]", "numpy"), _ray),
         Peer("naive", "naive", (), _naive),
     )
 }

@@ -22,7 +22,7 @@ from benchmarks.speech import SAMPLE_RATE, Int16
 
 RECOGNIZE = "/emotion2vec.v1.EmotionRecognitionService/Recognize"
 MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
-HTTP_PATH = {"mosec": "/inference", "litserve": "/predict"}
+HTTP_PATH = {"mosec": "/inference", "litserve": "/predict", "ray": "/recognize"}
 _UNLIMITED = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))
 
 
@@ -141,12 +141,14 @@ class HttpTarget:
         reader, writer = connection
         writer.write(request)
         status, *lines = (await reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
-        length = next(int(line[15:]) for line in lines if line.startswith(b"content-length:"))
-        body = await reader.readexactly(length)
-        self._idle.append(connection)
         code = status.split()[1].decode()
-        if code != "200":
+        lengths = [int(line[15:]) for line in lines if line.startswith(b"content-length:")]
+        if code != "200" or not lengths:
+            # What follows may have any form.
+            writer.close()
             raise CallError(f"HTTP {code}")
+        body = await reader.readexactly(lengths[0])
+        self._idle.append(connection)
         return _raw_scores(body)
 
     async def close(self) -> None:
