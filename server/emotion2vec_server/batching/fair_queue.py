@@ -30,8 +30,6 @@ class Ticket:
     """Seconds in a batch of one, as the cost model has it; set on acceptance."""
     work: float = 0.0
     """Seconds that it adds to the queue, see `estimator`; set on acceptance."""
-    expected: float = 0.0
-    """When it should leave the queue; set on acceptance where there is a deadline."""
     place: tuple[float, int] = field(default=(0.0, 0), init=False)
     """Virtual start, and the number of the arrival; set by the queue."""
     waiting: bool = field(default=False, init=False)

@@ -1,9 +1,7 @@
 """How far an estimate may be off: what to add to it, so that it is hardly ever too low.
 
 As TCP does for its timeouts (Jacobson, Congestion Avoidance and Control, 1988; RFC 6298): moving
-averages of the error and of its deviation. In seconds and not as a share, so that the small errors
-of short waits count too: a margin that has grown in a bad hour refuses the long waits, and shrinks
-by the short ones that are left.
+averages of the error and of its deviation.
 """
 
 from __future__ import annotations

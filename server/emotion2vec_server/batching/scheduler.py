@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from math import inf
 from typing import Generic, Literal, NamedTuple
 
+from emotion2vec_server.batching.caution import Caution
 from emotion2vec_server.batching.estimator import Cost, Estimator
 from emotion2vec_server.batching.fair_queue import FairQueue, Ticket, TicketT
 from emotion2vec_server.batching.gather import Gather, Wait
-from emotion2vec_server.batching.margin import Margin
 from emotion2vec_server.batching.packing import Budget, pack
 from emotion2vec_server.errors import (
     DeadlineExceededError,
@@ -39,10 +39,6 @@ _CALLER_SHARE = 4
 (dynamic thresholds: Choudhury and Hahne, 1998). A caller alone gets four fifths of the queue."""
 _REGROW = 1.01
 """Growth of a budget that memory had cut, for each large batch that fits."""
-_CAUTION = 1.75
-"""On the expected wait, where a deadline depends on it, and at least the margin that was learned:
-like lengths overtake, and a batch formed with time to spare is larger. Under overload this raises
-the answers in time, not only their share."""
 _SOONEST_RETRY = 0.01
 _CLOCK = 1e-6
 """Seconds: a run that the clock did not see."""
@@ -127,7 +123,7 @@ class Scheduler(Generic[TicketT]):
         self._bulk: _Lane[TicketT] = _Lane(1)
         self._running: list[Batch[TicketT]] = []
         self._gather = Gather()
-        self._margin = Margin()
+        self._caution = Caution()
         self._goal = 1
         self._max_frames = float(limits.max_frames)
 
@@ -151,9 +147,6 @@ class Scheduler(Generic[TicketT]):
         lane, other = self._lanes(ticket.urgent)
         refusal = self.refusal(ticket, now)
         if refusal is None:
-            if ticket.deadline < inf:
-                wait = self._worker_free(now) + self._wait_in_queue(ticket, lane)
-                ticket.expected = now + wait
             if not lane:
                 lane.used = max(lane.used, other.used)
             lane.add(ticket)
@@ -202,7 +195,6 @@ class Scheduler(Generic[TicketT]):
         chosen = pack(pool, self._estimate, budget, now)
         for ticket in chosen:
             self._lanes(ticket.urgent)[0].serve(ticket)
-            self._learn_wait(ticket, now)
         batch = Batch(chosen, now, now, backlog=len(self) > 0)
         batch.due += self._estimate.seconds(len(chosen), batch.longest)
         self._running.append(batch)
@@ -212,6 +204,10 @@ class Scheduler(Generic[TicketT]):
         """A batch has run; `clean` if in one piece, so that its time tells what it costs."""
         self._running.remove(batch)
         self._gather.finished(len(batch.tickets), now)
+        if any(ticket.deadline < now for ticket in batch.tickets):
+            self._caution.late()
+        else:
+            self._caution.in_time()
         if clean:
             rows, longest = len(batch.tickets), batch.longest
             seconds = max(now - batch.taken, _CLOCK)
@@ -251,15 +247,9 @@ class Scheduler(Generic[TicketT]):
 
     def _end(self, ticket: Ticket, lane: _Lane[TicketT], now: float) -> float:
         """When a new request should be done at the latest: after its wait, and its own batch."""
-        wait = self._wait_in_queue(ticket, lane)
-        wait = max(_CAUTION * wait, wait + self._margin.seconds)
+        wait = self._caution.factor * self._wait_in_queue(ticket, lane)
         rows = min(round(self._estimate.usual_rows), len(self) + 1)
         return now + self._worker_free(now) + wait + self._estimate.seconds(rows, ticket.frames)
-
-    def _learn_wait(self, ticket: Ticket, now: float) -> None:
-        """Its wait has ended."""
-        if ticket.deadline < inf:
-            self._margin.learn(now - ticket.expected)
 
     def _pool(self, now: float) -> tuple[list[TicketT], list[TicketT]]:
         """Requests whose turn is near, the next one first; and those found too late, removed."""
@@ -278,9 +268,11 @@ class Scheduler(Generic[TicketT]):
             late.append(near.pop(0))
         for ticket in late:
             self.withdraw(ticket)
-            self._learn_wait(ticket, now)
+        if late:
+            self._caution.late()
         if not near and any(ticket.deadline > now for ticket in late):
             self._estimate.doubt()
+            self._caution.forget()
         return near, late
 
     def _is_dear(self, leader: TicketT, now: float) -> bool:
