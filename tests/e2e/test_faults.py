@@ -107,12 +107,16 @@ class Callers:
         heard = metric(self._server, "audio_seconds_total")
         call = self.call(clip(1, slow=HOLD))
         wait_until(lambda: metric(self._server, "audio_seconds_total") > heard)
+        # Its worker may still hope for others to join it.
+        wait_until(lambda: waiting(self._server) == 0)
         return call
 
-    def queue(self, clips: Sequence[np.ndarray], **options: Any) -> list[Any]:
-        """Returns when these calls, too, wait for the model."""
+    def queue(
+        self, clips: Sequence[np.ndarray], channel: grpc.Channel | None = None, apart: bool = False
+    ) -> list[Any]:
+        """Returns when these calls, `apart` if each over its own connection, wait for the model."""
         before = waiting(self._server)
-        calls = [self.call(samples, **options) for samples in clips]
+        calls = [self.call(samples, self.connect() if apart else channel) for samples in clips]
         wait_until(lambda: waiting(self._server) == before + len(clips))
         return calls
 
@@ -301,8 +305,7 @@ def test_a_full_queue_refuses_at_once(launch: Callable[..., RunningServer]) -> N
     with Callers(server) as callers:
         for length, room in ((1, 4), (8, 2)):
             busy = callers.occupy()
-            for seed in range(room):
-                callers.queue([clip(length, seed)], channel=callers.connect())
+            callers.queue([clip(length, seed) for seed in range(room)], apart=True)
             refused = callers.call(clip(length)).exception()
             assert not busy.done()
             assert refused.code() is Code.RESOURCE_EXHAUSTED
@@ -318,8 +321,7 @@ def test_a_full_queue_does_not_even_read_the_request(
     server = launch("--max-queue-size", "2")
     with Callers(server) as callers:
         busy = callers.occupy()
-        for seed in range(2):
-            callers.queue([clip(1, seed)], channel=callers.connect())
+        callers.queue([clip(1, seed) for seed in range(2)], apart=True)
         with RawCall(server.address, "Recognize") as call:
             assert call.status() == Code.RESOURCE_EXHAUSTED.value[0]
         assert not busy.done()
@@ -332,7 +334,7 @@ def test_a_flood_does_not_keep_others_waiting(launch: Callable[..., RunningServe
     with Callers(server) as callers:
         busy = callers.occupy()
         flood = callers.queue([clip(1, seed) for seed in range(60)])
-        few = [callers.queue([clip(1, seed)], channel=callers.connect())[0] for seed in range(3)]
+        few = callers.queue([clip(1, seed) for seed in range(3)], apart=True)
         assert not busy.done()
         for name, calls in (("flood", flood), ("few", few)):
             for call in calls:
