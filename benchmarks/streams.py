@@ -1,14 +1,16 @@
 """`streams`: how many live streams our server holds, how late frames come, and what a stream costs.
 
-A number of streams holds where 99 of 100 frames come within a second and no stream is DEGRADED. The
-largest is looked for by doubling, then by halving the gap; each step is a row of the report. The
-same again with batches of one window, to show what batching across streams is worth.
+A number of streams holds where 99 of 100 frames come within a second and no stream is DEGRADED, in
+two of three tries. The largest is looked for by doubling, then by halving the gap; each step is a
+row of the report. The same again with batches of one window, to show what batching across streams
+is worth.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from benchmarks import models, streamgen
@@ -111,7 +113,7 @@ class Streams:
 
 
 def search(holds: Callable[[int], bool], first: int, most: int, halvings: int) -> int:
-    """The largest number up to `most` found to hold, 0 where none does; each is tried once.
+    """The largest number up to `most` found to hold, 0 where none does; each is asked for once.
 
     Doubles from `first` on until one does not hold, then halves the gap `halvings` times.
     """
@@ -151,12 +153,28 @@ def measure(plans: Mapping[str, Plan], logs: Path, seed: int) -> Streams:
     return result
 
 
+def settle(attempt: Callable[[], Step]) -> Step:
+    """The try that agrees with an earlier one on whether its number of streams holds.
+
+    Near the edge a machine's mood decides a single try. Two tries agree, or a third decides.
+    """
+    tries = [attempt()]
+    while True:
+        latest = attempt()
+        if any(earlier.holds == latest.holds for earlier in tries):
+            return latest
+        tries.append(latest)
+
+
 def _search(model: str, batching: bool, plan: Plan, job: Job, result: Streams) -> None:
-    def holds(streams: int) -> bool:
+    def attempt(streams: int) -> Step:
         outcome = streamgen.run(replace(job, streams=streams))
         result.window, result.hop = outcome.window, outcome.hop
         result.lookahead = outcome.lookahead
-        step = Step.of(model, batching, streams, outcome)
+        return Step.of(model, batching, streams, outcome)
+
+    def holds(streams: int) -> bool:
+        step = settle(partial(attempt, streams))
         result.steps.append(step)
         return step.holds
 

@@ -35,9 +35,10 @@ def streams_section(result: Streams, picture: str) -> str:
             "and the lookahead) was due to be sent, until it came; the wait for the hop's end is "
             f"part of it, up to {result.hop:g} s. *Turnaround*: the same without that wait. A "
             f"number holds where the delay's p99 is under {LIMIT_SECONDS:g} s and no stream was "
-            "told DEGRADED. *Shared*: windows of several streams share a batch, which is the "
-            "default; *single*: they do not. CPU is for a second of a stream's speech; *late* is "
-            "by how much the generator itself sent late, p99.",
+            "told DEGRADED, in two of three tries; a row is the try that settled it. *Shared*: "
+            "windows of several streams share a batch, which is the default; *single*: they do "
+            "not. CPU is for a second of a stream's speech; *late* is by how much the generator "
+            "itself sent late, p99.",
             table(_SEARCH_HEADER, [_search_row(result, *key) for key in result.searches()]),
             f"![streams]({picture})",
             table(

@@ -21,7 +21,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from emotion2vec_server.batching.estimator import Cost
 from emotion2vec_server.batching.fair_queue import Ticket
-from emotion2vec_server.batching.margin import Margin
+from emotion2vec_server.batching.lag import Lag
 from emotion2vec_server.batching.observer import BatchRun, Ignore, Observer
 from emotion2vec_server.batching.scheduler import Batch, BatchLimits, Scheduler
 from emotion2vec_server.errors import (
@@ -92,7 +92,7 @@ class Batcher(Generic[Item, Result]):
         self._closed = False
         self._empty = asyncio.Event()
         self._failures = 0
-        self._lag = Margin()
+        self._lag = Lag()
         self._loop: asyncio.AbstractEventLoop
         self._workers = [
             threading.Thread(target=self._work, name=f"batch-{number}", daemon=True)

@@ -19,7 +19,7 @@ from benchmarks import plots, streamgen
 from benchmarks.arrivals import Percentiles
 from benchmarks.delays import CHUNK, FRAME_FIELD, FRAME_HOP, FrameDelays, StreamError, needed_chunk
 from benchmarks.streamgen import METHOD, Crowd, Job, Outcome
-from benchmarks.streams import Step, Streams, search
+from benchmarks.streams import Step, Streams, search, settle
 from benchmarks.streams_report import streams_section
 
 EVER = (0.0, 1e9)
@@ -147,6 +147,19 @@ def test_cpu_is_for_a_second_of_one_stream() -> None:
 )
 def test_what_does_not_hold(outcome: Outcome) -> None:
     assert not Step.of("demo", True, 16, outcome).holds
+
+
+@pytest.mark.parametrize(
+    ("tries", "taken"), [("yy", 1), ("nn", 1), ("yny", 2), ("ynn", 2), ("nyy", 2), ("nyn", 2)]
+)
+def test_two_of_three_tries_settle_it(tries: str, taken: int) -> None:
+    steps = [
+        replace(STEP, degraded=int(outcome == "n"), client_cpu=float(number))
+        for number, outcome in enumerate(tries)
+    ]
+    attempts = iter(steps)
+    assert settle(lambda: next(attempts)) == steps[taken]
+    assert next(attempts, None) is None
 
 
 def result() -> Streams:

@@ -204,9 +204,10 @@ class Scheduler(Generic[TicketT]):
         """A batch has run; `clean` if in one piece, so that its time tells what it costs."""
         self._running.remove(batch)
         self._gather.finished(len(batch.tickets), now)
-        if any(ticket.deadline < now for ticket in batch.tickets):
+        earliest = min(ticket.deadline for ticket in batch.tickets)
+        if earliest < now:
             self._caution.late()
-        else:
+        elif earliest < inf:
             self._caution.in_time()
         if clean:
             rows, longest = len(batch.tickets), batch.longest
