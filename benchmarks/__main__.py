@@ -83,14 +83,18 @@ def _latency_plan(short: bool) -> latency.Plan:
     return latency.Plan()
 
 
-def _peer_plans(short: bool) -> dict[str, comparison.Plan]:
+def _peer_plans(short: bool) -> list[comparison.Plan]:
     plan = comparison.Plan
     if short:
-        brief = plan(rounds=2, seconds=3, warmup=1, ceiling_seconds=7)
-        return {"light": replace(brief, callers=(1, 64)), "middling": replace(brief, callers=(64,))}
-    # Enough time for the large model to answer some dozens of clips.
-    large = plan((8,), seconds=40, warmup=8, ceiling_seconds=140)
-    return {"light": plan(), "middling": plan(), "large": large}
+        brief = plan("middling", (64,), rounds=2, seconds=3, warmup=1, ceiling_seconds=7)
+        return [replace(brief, model="light", callers=(1, 64)), brief, replace(brief, spare=1)]
+    return [
+        plan("light"),
+        plan("middling"),
+        plan("middling", spare=1),
+        # Enough time for the large model to answer some dozens of clips.
+        plan("large", (8,), seconds=40, warmup=8, ceiling_seconds=140),
+    ]
 
 
 def _load_plans(short: bool) -> dict[str, load.Plan]:

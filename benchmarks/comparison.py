@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,11 +36,20 @@ LARGEST_DIFFERENCE = 1e-4
 class Plan:
     """What is measured on one model, and for how many seconds each."""
 
+    model: str
     callers: tuple[int, ...] = (1, 8, 64)
+    spare: int = 0
+    """Cores that the model leaves to serving and to the callers; the ceiling does so too. On a
+    server with a card, or with cores to spare, serving does not take from the model."""
     rounds: int = 3
     seconds: float = 5.0
     warmup: float = 1.5
     ceiling_seconds: float = 14.0
+
+    @property
+    def title(self) -> str:
+        cores = "a core" if self.spare == 1 else f"{self.spare} cores"
+        return f"{self.model}, {cores} to spare" if self.spare else self.model
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,7 @@ class Turn:
     """One server under one load, in one round."""
 
     model: str
+    """The plan's title."""
     server: str
     callers: int
     round: int
@@ -61,7 +71,7 @@ class Comparison:
     mix: Mix
     turns: list[Turn] = field(default_factory=list)
     ceilings: dict[str, Ceiling] = field(default_factory=dict)
-    """By model."""
+    """By the plan's title."""
     versions: dict[str, str] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     """Why a contestant is missing, by its name."""
@@ -85,21 +95,24 @@ class Comparison:
 
 
 def measure(
-    plans: Mapping[str, Plan], peers: Sequence[str], logs: Path, threads: int, seed: int
+    plans: Sequence[Plan], peers: Sequence[str], logs: Path, cores: int, seed: int
 ) -> Comparison:
-    """Installs the peers where needed and runs all rounds on all models of `plans`.
+    """Installs the peers where needed and runs all rounds of all plans.
 
-    Server logs go to `logs`.
+    A plan that would leave the model no core is skipped. Server logs go to `logs`.
     """
     result = Comparison(Mix())
     contestants = [OURS, *(name for name in peers if _installed(name, result))]
-    for model, plan in plans.items():
-        graph = models.graph_file(models.bundle(model))
-        result.ceilings[model] = ceiling.measure(graph, threads, plan.ceiling_seconds, seed)
+    for plan in plans:
+        title, threads = plan.title, cores - plan.spare
+        if threads < 1:
+            continue
+        graph = models.graph_file(models.bundle(plan.model))
+        result.ceilings[title] = ceiling.measure(graph, threads, plan.ceiling_seconds, seed)
         expected: list[list[float]] | None = None
         for index, name in itertools.product(range(plan.rounds), contestants):
-            log = logs / f"peers-{model}-{name}-{index}.log"
-            with _running(name, model, threads, log) as (server, target):
+            log = logs / f"peers-{plan.model}-{threads}-{name}-{index}.log"
+            with _running(name, plan.model, threads, log) as (server, target):
                 job = Job(target, server.address, server.pid, plan.seconds, plan.warmup, seed=seed)
                 expected = _check(name, job, expected, result)
                 if name in result.failures:
@@ -107,7 +120,7 @@ def measure(
                 for callers in plan.callers:
                     load = replace(job, callers=callers, timeout=_patience(plan))
                     cell = Cell.of(loadgen.run(load))
-                    result.turns.append(Turn(model, name, callers, index, cell))
+                    result.turns.append(Turn(title, name, callers, index, cell))
     return result
 
 
@@ -132,7 +145,8 @@ def _running(name: str, model: str, threads: int, log: Path) -> Iterator[tuple[S
     """The contestant, and the target that calls it."""
     directory = models.bundle(model)
     if name == OURS:
-        flags = ["--model", str(directory), "--precision", "fp32", "--threads", str(threads)]
+        flags = ["--model", str(directory), "--precision", "fp32"]
+        flags += ["--threads", str(threads), "--instances", "1"]
         with emotion2vec_server(log, *flags) as server:
             yield server, "recognize"
     else:

@@ -166,8 +166,9 @@ def peers_section(result: Comparison, picture: str) -> str:
         f"alternating rounds: {versions}. How each is configured, and why, stands at the top of "
         "its file in `benchmarks/peers/`. Triton's wheel has no ONNX Runtime backend, so it runs "
         "its Python backend. The ceiling is a loop in one process at its best batch size, without "
-        "any serving. Throughput is in seconds of speech a second, the median of the rounds; *ours "
-        "by its* is the median of the rounds' ratios.",
+        "any serving; with a core to spare, the models of all and the ceiling run on one core less "
+        "than there are. Throughput is in seconds of speech a second, the median of the rounds; "
+        "*ours by its* is the median of the rounds' ratios.",
     ]
     if picture:
         parts.append(f"![peers]({picture})")
