@@ -51,7 +51,9 @@ class Calls:
             _log.debug("refused", extra={"status": code, "reason": str(error)})
             await abort(context, error)
         except asyncio.CancelledError:
-            code = "CANCELLED"
+            # By the caller, unless the server has ended the call: then its code says why.
+            ended = context.code() not in (None, grpc.StatusCode.OK)
+            code = context.code().name if ended else "CANCELLED"
             raise
         except Exception:  # noqa: BLE001 (the edge: nothing passes it but a status)
             code = "INTERNAL"

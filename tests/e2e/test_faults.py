@@ -284,6 +284,23 @@ def test_a_deadline_that_passed_on_the_way(server: RunningServer) -> None:
     assert rows_run(server) - before == 1
 
 
+@pytest.mark.parametrize("compression", [None, grpc.Compression.Gzip])
+def test_a_message_too_large_counts_as_what_its_caller_was_told(
+    server: RunningServer, compression: grpc.Compression | None
+) -> None:
+    def refused() -> float:
+        return metric(server, "requests_total", code=Code.RESOURCE_EXHAUSTED.name)
+
+    before = refused()
+    message = service_pb2.RecognizeRequest(audio=bytes(17 * 2**20))
+    with server.channel() as channel:
+        stub = service_pb2_grpc.EmotionRecognitionServiceStub(channel)
+        error = stub.Recognize.future(message, compression=compression).exception()
+    assert error.code() is Code.RESOURCE_EXHAUSTED
+    wait_until(lambda: refused() == before + 1)
+    assert not any("unforeseen" in line for line in server.log.lines)
+
+
 # Too many at once
 
 

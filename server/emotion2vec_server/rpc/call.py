@@ -55,6 +55,7 @@ class Call:
         "_encoding",
         "_has_headers",
         "_inbox",
+        "_is_refused",
         "_is_running",
         "_max_message_bytes",
         "_news",
@@ -92,6 +93,7 @@ class Call:
         self._room: asyncio.Future[None] | None = None
         self.handler: Handler | None = None
         self._task: asyncio.Task[None] | None = None
+        self._is_refused = False
         self._is_running = False
         self._callbacks: list[Callable[[], None]] = []
         self._deadline: float | None = None
@@ -105,6 +107,7 @@ class Call:
         to itself."""
         if not self.is_over:
             fields = self._trailing if trailing is None else trailing
+            self.code = code
             self._close()
             trailers = ending.trailers(code, details, fields, alone=not self._has_headers)
             self._caller.send(self._stream, b"", b"", trailers)
@@ -117,12 +120,14 @@ class Call:
     # What comes in.
 
     def on_data(self, content: memoryview) -> None:
-        if self.is_over:
+        if self.is_over or self._is_refused:
             return
         try:
             self._inbox.add(content)
         except CallError as error:
-            self.fail(error.code, str(error))
+            # When the handler has begun, which may be due now: it sees all calls that have come.
+            self._is_refused = True
+            asyncio.get_running_loop().call_soon(self.fail, error.code, str(error))
             return
         if self._news is not None:
             if self._inbox.messages:
@@ -277,8 +282,10 @@ class Call:
                 return inflate(data, self._encoding, self._max_message_bytes)
             return await asyncio.to_thread(inflate, data, self._encoding, self._max_message_bytes)
         except CallError as error:
-            # As with a message that is too large as it comes: the handler has no say in it.
-            self.end(error.code, str(error))
+            # As with a message that is too large as it comes: the handler has no say in it, and is
+            # cancelled where it waits next.
+            self.fail(error.code, str(error))
+            await asyncio.sleep(0)
             raise
 
     def _expire(self) -> None:
