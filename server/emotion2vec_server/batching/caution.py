@@ -8,8 +8,10 @@ about one late batch in twenty holds it where it is. No model of the machine is 
 
 from __future__ import annotations
 
-_LEAST = 1.5
-_MOST = 6.0
+_LEAST = 5.0
+"""What the first second of an overload needs, before anybody was late: refusing takes from the same
+cores, and halves what the model gets of a small machine."""
+_MOST = 12.0
 _RISE = 1.2
 _FALL = 0.99
 

@@ -229,8 +229,7 @@ class Scheduler(Generic[TicketT]):
         return (self._urgent, self._bulk) if urgent else (self._bulk, self._urgent)
 
     def _overloaded(self, reason: Reason, problem: str, ticket: Ticket, now: float) -> Refusal:
-        usual = (self._urgent.work + self._bulk.work) / max(1, len(self))
-        seconds = self.retry_after(max(ticket.work, usual), now)
+        seconds = self.retry_after(max(ticket.work, self._mean_work), now)
         return Refusal(reason, OverloadedError(f"{problem}; try again in {seconds:.2g} s", seconds))
 
     def _worker_free(self, now: float) -> float:
@@ -239,17 +238,21 @@ class Scheduler(Generic[TicketT]):
             return 0.0
         return max(0.0, min(batch.due for batch in self._running) - now)
 
-    def _wait_in_queue(self, ticket: Ticket, lane: _Lane[TicketT]) -> float:
-        """Seconds from when a worker is free until it comes to a new request."""
+    @property
+    def _mean_work(self) -> float:
+        """Of a request that waits."""
+        return (self._urgent.work + self._bulk.work) / max(1, len(self))
+
+    def _end(self, ticket: Ticket, lane: _Lane[TicketT], now: float) -> float:
+        """When a new request should be done at the latest: after its wait, and its own batch, for
+        which the last of those ahead are no wait."""
+        usual = round(self._estimate.usual_rows)
+        rows = min(max(usual, self._estimate.worthwhile(ticket.frames)), len(self) + 1)
         ahead = lane.work_before(ticket.caller)
         if lane is self._bulk:
             ahead += self._urgent.work
-        return self._estimate.drain_seconds(ahead)
-
-    def _end(self, ticket: Ticket, lane: _Lane[TicketT], now: float) -> float:
-        """When a new request should be done at the latest: after its wait, and its own batch."""
-        wait = self._caution.factor * self._wait_in_queue(ticket, lane)
-        rows = min(round(self._estimate.usual_rows), len(self) + 1)
+        shared = min(ahead, (rows - 1) * self._mean_work)
+        wait = self._estimate.drain_seconds(shared + self._caution.factor * (ahead - shared))
         return now + self._worker_free(now) + wait + self._estimate.seconds(rows, ticket.frames)
 
     def _pool(self, now: float) -> tuple[list[TicketT], list[TicketT]]:
