@@ -301,6 +301,12 @@ def test_a_message_too_large_counts_as_what_its_caller_was_told(
     assert not any("unforeseen" in line for line in server.log.lines)
 
 
+def test_a_message_too_large_that_breaks_off_is_too_large(server: RunningServer) -> None:
+    with RawCall(server.address, "Recognize") as call:
+        call.send(struct.pack(">BI", 0, 17 * 2**20), end=True)
+        assert call.status() == Code.RESOURCE_EXHAUSTED.value[0]
+
+
 # Too many at once
 
 

@@ -244,8 +244,8 @@ class Scheduler(Generic[TicketT]):
         return (self._urgent.work + self._bulk.work) / max(1, len(self))
 
     def _end(self, ticket: Ticket, lane: _Lane[TicketT], now: float) -> float:
-        """When a new request should be done at the latest: after its wait, and its own batch, for
-        which the last of those ahead are no wait."""
+        """When a new request should be done at the latest: after its wait, and its own batch.
+        Caution is for the wait: those ahead who can share the batch are counted as they are."""
         usual = round(self._estimate.usual_rows)
         rows = min(max(usual, self._estimate.worthwhile(ticket.frames)), len(self) + 1)
         ahead = lane.work_before(ticket.caller)

@@ -138,6 +138,8 @@ class Call:
 
     def on_end(self) -> None:
         self._complete = True
+        if self._is_refused:
+            return
         if not self._inbox.is_between_messages:
             self.fail(grpc.StatusCode.INTERNAL, "the request ends within a message")
         elif self._news is not None:
