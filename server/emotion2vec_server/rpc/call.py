@@ -137,9 +137,9 @@ class Call:
                 self._caller.consume(self._stream, self._stream.unread)
 
     def on_end(self) -> None:
-        self._complete = True
         if self._is_refused:
             return
+        self._complete = True
         if not self._inbox.is_between_messages:
             self.fail(grpc.StatusCode.INTERNAL, "the request ends within a message")
         elif self._news is not None:
