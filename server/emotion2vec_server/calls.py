@@ -52,8 +52,8 @@ class Calls:
             await abort(context, error)
         except asyncio.CancelledError:
             # By the caller, unless the server has ended the call: then its code says why.
-            ended = context.code() not in (None, grpc.StatusCode.OK)
-            code = context.code().name if ended else "CANCELLED"
+            told = context.code()
+            code = "CANCELLED" if told is grpc.StatusCode.OK else told.name
             raise
         except Exception:  # noqa: BLE001 (the edge: nothing passes it but a status)
             code = "INTERNAL"
