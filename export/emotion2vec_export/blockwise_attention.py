@@ -21,7 +21,7 @@ from onnx import TensorProto, helper
 from onnx.numpy_helper import to_array
 
 from emotion2vec_export.levels import Float32
-from emotion2vec_export.nodes import Nodes, replace
+from emotion2vec_export.nodes import Nodes, producers, readers, replace
 
 _BLOCK = 128
 _LEAST_SLOPE = np.float32(1e-26)
@@ -53,16 +53,15 @@ class _Cuts(NamedTuple):
 def block_attention(model: onnx.ModelProto) -> None:
     """Rewrites the attention of a flat graph, in place. Attention without ALiBi stays as it is."""
     graph = model.graph
-    producers = {name: node for node in graph.node for name in node.output}
-    readers = {name: node for node in graph.node for name in node.input}
+    making, reading = producers(graph), readers(graph)
     constants = {tensor.name: tensor for tensor in graph.initializer}
     shared: dict[tuple[str, str], _Cuts] = {}
     for node in [node for node in graph.node if node.op_type == "Attention"]:
-        bias = _bias(producers, node.input[3])
+        bias = _bias(making, node.input[3])
         if bias is None:
             return
-        queries = producers[node.input[0]].input[0]  # [B, N, H, D / H]
-        merged = readers[readers[node.output[0]].output[0]].output[0]  # [B, N, D]
+        queries = making[node.input[0]].input[0]  # [B, N, H, D / H]
+        merged = reading[reading[node.output[0]].output[0]].output[0]  # [B, N, D]
         nodes = Nodes(node.name)
         key = (bias.distance, bias.padded)
         if key not in shared:
@@ -72,11 +71,11 @@ def block_attention(model: onnx.ModelProto) -> None:
         replace(model, {merged}, [nodes], before=merged)
 
 
-def _bias(producers: dict[str, onnx.NodeProto], name: str) -> _Bias | None:
-    total = producers[name]
+def _bias(making: dict[str, onnx.NodeProto], name: str) -> _Bias | None:
+    total = making[name]
     if total.op_type != "Add":
         return None
-    product = producers[total.input[0]]
+    product = making[total.input[0]]
     return _Bias(product.input[0], product.input[1], total.input[1])
 
 

@@ -1,4 +1,4 @@
-"""The front end as CPUs run it best: matrix products on frames, over short slices of time.
+"""The front end as matrix products on frames: on CPUs over short slices of time, on GPUs in one go.
 
 A convolution of kernel k and stride s takes k neighbouring frames to one: side by side as one row
 of k x C values, they are a row of a matrix product. So channels come last throughout, where layer
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from onnx.numpy_helper import to_array
 
-from emotion2vec_export.nodes import Nodes, replace
+from emotion2vec_export.nodes import Nodes, readers, replace
 
 Multiply = Callable[[Nodes, str, NDArray[np.float32], str], str]
 """Appends x [T, K] @ weight [K, N] and returns its name: `multiply(nodes, x, weight, source)`,
@@ -88,7 +88,7 @@ def slice_front_end(model: onnx.ModelProto, multiply: Multiply) -> None:
     nodes = Nodes("front_end")
     frames, slices = _slices(nodes, front_end)
     body = nodes.body("slice")
-    features = _layers(body, front_end, multiply)
+    features = _layers(body, f"{body.prefix}.samples", front_end, multiply)
     channels = front_end.layers[-1].weight.shape[0]
     graph = helper.make_graph(
         body.nodes,
@@ -111,16 +111,56 @@ def slice_front_end(model: onnx.ModelProto, multiply: Multiply) -> None:
     replace(model, {front_end.features}, [nodes], before=front_end.features)
 
 
+def flatten_front_end(model: onnx.ModelProto) -> None:
+    """Rewrites the front end of a flat graph, in place, as GPUs run it best.
+
+    All clips lie in one row, so that every product is as large as the batch. The waveform must have
+    (T - 1) hop + field samples, of which a clip takes T hop: its last frames see the beginning of
+    the next clip. The last `overlap` frames must be padding.
+
+    One whose norm takes its statistics over time (`extractor_mode: default`) stays as it is.
+    """
+    front_end = _find(model.graph)
+    if front_end is None:
+        return
+    nodes = Nodes("front_end")
+    surplus = front_end.field - front_end.hop
+    clips = _lengthened(nodes, front_end.waveform, -surplus, axis=1)
+    row = nodes.add("Reshape", clips, nodes.integers(-1))
+    features = _layers(nodes, _lengthened(nodes, row, surplus, axis=0), front_end, exactly)
+    batch = nodes.dimension(front_end.waveform, 0)
+    channels = front_end.layers[-1].weight.shape[0]
+    shape = nodes.add("Concat", batch, nodes.integers(-1, channels), axis=0)
+    nodes.add("Reshape", features, shape, output=front_end.features)
+    replace(model, {front_end.features}, [nodes], before=front_end.features)
+
+
+def overlap(hop: int, field: int) -> int:
+    """Frames of a clip of T hop samples that see beyond its end; 1 at least."""
+    return max(1, math.ceil(field / hop) - 1)
+
+
 def convolved(graph: onnx.GraphProto) -> list[str]:
     """Each `source` that `Multiply` will be called with, but "": [B, C, T] in the flat graph."""
     front_end = _find(graph)
     return [layer.source for layer in front_end.layers[1:]] if front_end else []
 
 
+def extent(graph: onnx.GraphProto) -> tuple[int, int]:
+    """Samples from one frame to the next, and samples that one frame sees."""
+    hop, field = 1, 1
+    # Those without a bias: the positional convolutions have one.
+    for node in (node for node in graph.node if node.op_type == "Conv" and len(node.input) == 2):
+        attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+        field += (attributes["kernel_shape"][0] - 1) * hop
+        hop *= attributes["strides"][0]
+    return hop, field
+
+
 def _find(graph: onnx.GraphProto) -> _FrontEnd | None:
     """The front end of a flat graph; None where a norm is not per frame."""
     constants = {tensor.name: tensor for tensor in graph.initializer}
-    readers = {name: node for node in reversed(graph.node) for name in node.input}
+    reading = readers(graph)
     node = next((node for node in graph.node if node.op_type == "Conv"), None)
     if node is None:
         return None
@@ -129,13 +169,13 @@ def _find(graph: onnx.GraphProto) -> _FrontEnd | None:
     while node.op_type == "Conv":
         chain = [node]
         while len(chain) < 5:  # Convolution, transposition, norm, transposition, GELU.
-            chain.append(readers[chain[-1].output[0]])
+            chain.append(reading[chain[-1].output[0]])
         if chain[2].op_type != "LayerNormalization":
             return None
         attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
         weight = to_array(constants[node.input[1]])
         layers.append(_Layer(weight, attributes["strides"][0], chain[2], node.input[0]))
-        node = readers[chain[-1].output[0]]
+        node = reading[chain[-1].output[0]]
     return _FrontEnd(unsqueeze.input[0], tuple(layers), node.output[0])
 
 
@@ -159,9 +199,9 @@ def _slices(nodes: Nodes, front_end: _FrontEnd) -> tuple[str, str]:
     return frames, nodes.add("Reshape", slices, shape)
 
 
-def _layers(body: Nodes, front_end: _FrontEnd, multiply: Multiply) -> str:
-    """Samples of a slice [S] to features of its frames [T, C]."""
-    x = body.add("Unsqueeze", f"{body.prefix}.samples", body.integers(1))
+def _layers(body: Nodes, samples: str, front_end: _FrontEnd, multiply: Multiply) -> str:
+    """Samples [S] to features of their frames [T, C]."""
+    x = body.add("Unsqueeze", samples, body.integers(1))
     for index, layer in enumerate(front_end.layers):
         x = _side_by_side(body, x, layer)
         channels = layer.weight.shape[0]
@@ -189,6 +229,15 @@ def _side_by_side(body: Nodes, x: str, layer: _Layer) -> str:
         parts.append(body.add("Reshape", part, shape) if stride > 1 else part)
     parts += [_cut(body, x, first, kernel - first - 1, stride) for first in range(whole, kernel)]
     return body.add("Concat", *parts, axis=1) if len(parts) > 1 else parts[0]
+
+
+def _lengthened(nodes: Nodes, x: str, by: int, *, axis: int) -> str:
+    """`x` with so many zeros more at the end of its last axis, `axis`; fewer values if negative."""
+    if by == 0:
+        return x
+    if by < 0:
+        return nodes.add("Slice", x, *(nodes.integers(value) for value in (0, by, axis)))
+    return nodes.add("Pad", x, nodes.integers(*[0] * (2 * axis + 1), by))
 
 
 def _cut(body: Nodes, x: str, first: int, last: int, step: int) -> str:

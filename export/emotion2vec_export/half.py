@@ -114,6 +114,9 @@ class _Rewriter:
         del self._graph.node[:], self._graph.initializer[:]
         self._graph.node.extend(nodes)
         self._graph.initializer.extend(t for name, t in self._constants.items() if name in used)
+        for value in self._graph.value_info:
+            if value.name in self.half:
+                value.type.tensor_type.elem_type = TensorProto.FLOAT16
 
     def _assign(self, node: NodeProto, *, half: bool) -> None:
         names = self._floats.intersection(node.output)

@@ -74,6 +74,16 @@ class Nodes:
         return name
 
 
+def producers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
+    """The node that gives each tensor."""
+    return {name: node for node in graph.node for name in node.output}
+
+
+def readers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
+    """The first node that reads each tensor."""
+    return {name: node for node in reversed(graph.node) for name in node.input}
+
+
 def replace(
     model: onnx.ModelProto, old: Collection[str], new: Sequence[Nodes], before: str
 ) -> None:

@@ -32,10 +32,10 @@ def _quantize(graph: Path, directory: Path) -> Path:
     return quantize(graph, directory)
 
 
-def _halve(graph: Path, directory: Path) -> Path:
-    from emotion2vec_export.half import halve
+def _for_gpu(graph: Path, directory: Path) -> Path:
+    from emotion2vec_export.gpu_graph import write_gpu_graph
 
-    return halve(graph, directory)
+    return write_gpu_graph(graph, directory)
 
 
 _FP32 = Bounds(probability=1e-4, speechless=1e-4, frame_embedding=1e-3)
@@ -46,5 +46,5 @@ _FP16 = Bounds(probability=0.01, speechless=0.02, frame_embedding=0.1)
 RECIPES: Mapping[Precision, Recipe] = {
     "fp32": Recipe(convert=_for_cpu, bounds=_FP32),
     "int8": Recipe(convert=_quantize, bounds=_INT8),
-    "fp16": Recipe(convert=_halve, bounds=_FP16),
+    "fp16": Recipe(convert=_for_gpu, bounds=_FP16),
 }

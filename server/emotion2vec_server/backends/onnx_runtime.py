@@ -160,6 +160,8 @@ def _options(provider: str, device: int) -> dict[str, Any]:
         "device_id": device,
         # By default it tries all algorithms for each new shape, and lengths of audio are all new.
         "cudnn_conv_algo_search": "HEURISTIC",
+        # By default a norm joined to a sum takes its mean and variance in fp16.
+        "enable_skip_layer_norm_strict_mode": "1",
         "arena_extend_strategy": "kSameAsRequested",
     }
 

@@ -1,0 +1,136 @@
+"""The GPU's form of the graph: the same results, without a convolution."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from emotion2vec_export.checkpoint import read_checkpoint
+from emotion2vec_export.gpu_graph import shape_for_gpu, write_gpu_graph
+from emotion2vec_export.graph import save_graph, tensor_specs, write_graph
+from emotion2vec_export.parity import speech_like
+from emotion2vec_export.runtime import OnnxModel
+from emotion2vec_export.weights import load_model
+
+from tests.export.variants import VARIANTS
+
+POSITIONS: dict[str, dict[str, Any]] = {
+    "an even kernel": {"conv_pos_width": 20, "conv_pos_depth": 2},
+    "the smallest kernel": {"conv_pos_width": 3, "conv_pos_depth": 1},
+    "a kernel that no row length divides": {"conv_pos_width": 24, "conv_pos_depth": 1},
+    "a norm before": {"conv_pos_pre_ln": True},
+}
+
+
+def write_both(checkpoint_directory: Path, directory: Path) -> tuple[Path, Path]:
+    """The flat graph, and the GPU's in fp32."""
+    checkpoint = read_checkpoint(checkpoint_directory)
+    flat, shaped = directory / "flat.onnx", directory / "gpu.onnx"
+    write_graph(load_model(checkpoint.config, checkpoint.classes, checkpoint.weights), flat)
+    model = onnx.load(flat)
+    shape_for_gpu(model)
+    save_graph(model, shaped)
+    onnx.checker.check_model(shaped, full_check=True)
+    return flat, shaped
+
+
+@pytest.fixture(scope="module")
+def published(
+    micro_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
+    return write_both(micro_checkpoint, tmp_path_factory.mktemp("published"))
+
+
+@pytest.mark.parametrize(
+    "overrides", [*VARIANTS.values(), *POSITIONS.values()], ids=[*VARIANTS, *POSITIONS]
+)
+def test_it_gives_what_the_flat_graph_gives(
+    write_checkpoint, tmp_path: Path, overrides: dict[str, Any]
+) -> None:
+    directory = write_checkpoint(seed=1, **overrides)
+    flat, gpu = map(OnnxModel, write_both(directory, tmp_path))
+    audio = read_checkpoint(directory).config.audio
+    field, hop = audio.frame_field, audio.frame_hop
+    # Every remainder of 8; alone, and in a batch whose rows lie beside each other.
+    frames = [[count] for count in range(1, 10)] + [[1, 31, 64, 20], [64, 3, 64]]
+    for counts in frames:
+        lengths = [field + (count - 1) * hop + row % hop for row, count in enumerate(counts)]
+        waveform = np.zeros((len(lengths), max(lengths)), np.float32)
+        for row, length in zip(waveform, lengths, strict=True):
+            row[:length] = 0.5 + speech_like(length, length)
+        ours = gpu.run(waveform, np.array(lengths))
+        theirs = flat.run(waveform, np.array(lengths))
+        np.testing.assert_array_equal(ours["frame_lengths"], counts)
+        assert ours.keys() == theirs.keys()
+        for name, value in theirs.items():
+            assert ours[name].shape == value.shape
+            if not name.startswith("frame_"):
+                np.testing.assert_allclose(ours[name], value, atol=1e-4, err_msg=name)
+        for row, count in enumerate(counts):
+            for name in ("frame_logits", "frame_embeddings"):
+                own, other = ours[name][row, :count], theirs[name][row, :count]
+                np.testing.assert_allclose(own, other, atol=1e-4, err_msg=name)
+
+
+def test_samples_up_to_the_next_frame_count(published: tuple[Path, Path]) -> None:
+    """They belong to no frame, but to what the waveform is normalised by."""
+    flat, gpu = map(OnnxModel, published)
+    for length in (719, 720, 1039):
+        waveform = np.zeros((1, length), np.float32)
+        waveform[0] = speech_like(length, 1)
+        waveform[0, -1] = 30
+        ours, theirs = (form.run(waveform, np.array([length])) for form in (gpu, flat))
+        np.testing.assert_allclose(ours["logits"], theirs["logits"], atol=1e-4)
+
+
+def test_no_convolution_is_left_that_would_be_planned_anew(published: tuple[Path, Path]) -> None:
+    flat, gpu = (onnx.load(path) for path in published)
+    assert any(node.op_type == "Conv" for node in flat.graph.node)
+    assert not any(node.op_type == "Conv" for node in gpu.graph.node)
+    assert {node.domain for node in gpu.graph.node} == {""}
+    assert tensor_specs(published[0]) == tensor_specs(published[1])
+
+
+def test_attention_has_a_multiple_of_8_tokens(published: tuple[Path, Path], tmp_path: Path) -> None:
+    """ONNX Runtime's attention without scores in memory takes a bias only then."""
+    model = onnx.load(published[1])
+    node = next(node for node in model.graph.node if node.op_type == "Attention")
+    for name in (node.input[0], node.input[3]):
+        model.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
+    onnx.save(model, tmp_path / "shown.onnx")
+    shown = OnnxModel(tmp_path / "shown.onnx")
+    for samples in range(400, 400 + 9 * 320, 160):
+        values = shown.run(np.zeros((2, samples), np.float32), np.array([samples, 400]))
+        assert values[node.input[0]].shape[1] % 8 == 0
+        assert values[node.input[3]].shape[2:] == (values[node.input[0]].shape[1],) * 2
+
+
+def test_onnx_runtime_joins_what_it_is_written_to_join(
+    published: tuple[Path, Path], tmp_path: Path
+) -> None:
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "joined.onnx")
+    onnxruntime.InferenceSession(published[1], options, providers=["CPUExecutionProvider"])
+    gpu, joined = (
+        [node.op_type for node in onnx.load(path).graph.node]
+        for path in (published[1], tmp_path / "joined.onnx")
+    )
+    blocks = gpu.count("Attention")
+    assert joined.count("SkipLayerNormalization") == 2 * blocks
+    # Those of the blocks, and of the front end.
+    assert joined.count("BiasGelu") == blocks + 7
+
+
+def test_it_is_what_the_bundle_has_in_fp16(published: tuple[Path, Path], tmp_path: Path) -> None:
+    path = write_gpu_graph(published[0], tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [path.name]
+    onnx.checker.check_model(path, full_check=True)
+    clip = speech_like(16000, 0)[None]
+    ours, theirs = (
+        OnnxModel(form).run(clip, np.array([16000]))["embedding"] for form in (path, published[0])
+    )
+    assert 0 < np.abs(ours - theirs).max() < 0.05
