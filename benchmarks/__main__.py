@@ -35,14 +35,14 @@ def main() -> int:
         else None,
         fidelity=_fidelity() if "fidelity" in options.only else None,
         peers=comparison.measure(
-            _peer_plans(options.short), options.peers, logs, threads, options.seed
+            _peer_plans(options, threads), options.peers, logs, threads, options.seed
         )
         if "peers" in options.only
         else None,
-        load=load.measure(_load_plans(options.short), logs, options.seed)
+        load=load.measure(_load_plans(options), logs, options.seed)
         if "load" in options.only
         else None,
-        streams=streams.measure(_stream_plans(options.short), logs, options.seed)
+        streams=streams.measure(_stream_plans(options), logs, options.seed)
         if "streams" in options.only
         else None,
     )
@@ -63,6 +63,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS)
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
+    parser.add_argument(
+        "--card",
+        action="store_true",
+        help="the large model in fp16 on a GPU, instead of models on the CPU; "
+        "give --only peers load streams",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of clips and arrivals")
     return parser
 
@@ -83,31 +89,41 @@ def _latency_plan(short: bool) -> latency.Plan:
     return latency.Plan()
 
 
-def _peer_plans(short: bool) -> list[comparison.Plan]:
+def _peer_plans(options: argparse.Namespace, cores: int) -> list[comparison.Plan]:
     plan = comparison.Plan
-    if short:
+    if options.card:
+        card = plan(models.ON_CARD, (1, 64, 256), ceiling_seconds=14)
+        return [replace(card, rounds=2, seconds=4) if options.short else card]
+    # With many cores, half of them for the model: few models would be given more.
+    spare = max(1, cores // 2)
+    if options.short:
         brief = plan("middling", (64,), rounds=2, seconds=3, warmup=1, ceiling_seconds=7)
-        return [replace(brief, model="light", callers=(1, 64)), brief, replace(brief, spare=1)]
+        light = replace(brief, model="light", callers=(1, 64))
+        return [light, brief, replace(brief, spare=spare)]
     return [
         plan("light"),
         plan("middling"),
-        plan("middling", spare=1),
+        plan("middling", spare=spare),
         # Enough time for the large model to answer some dozens of clips.
         plan("large", (8,), seconds=40, warmup=8, ceiling_seconds=140),
     ]
 
 
-def _load_plans(short: bool) -> dict[str, load.Plan]:
-    if short:
+def _load_plans(options: argparse.Namespace) -> dict[str, load.Plan]:
+    if options.card:
+        return {models.ON_CARD: load.Plan((1, 8, 64, 256), seconds=4 if options.short else 10)}
+    if options.short:
         brief = load.Plan((1, 8, 64), seconds=3, warmup=1)
         return {"demo": brief, "middling": brief}
     large = load.Plan((1, 8, 32), seconds=60, warmup=10)
     return {"demo": load.Plan(), "middling": load.Plan(), "large": large}
 
 
-def _stream_plans(short: bool) -> dict[str, streams.Plan]:
+def _stream_plans(options: argparse.Namespace) -> dict[str, streams.Plan]:
     plan = streams.Plan
-    if short:
+    if options.card:
+        return {models.ON_CARD: plan(first=64, halvings=0 if options.short else 2)}
+    if options.short:
         return {"demo": plan(first=32, most=64, halvings=0, seconds=3)}
     # Two cores hold at most one stream of the large model: long enough to see it degrade.
     large = plan(first=1, most=8, seconds=12, batchings=(True,))

@@ -39,13 +39,13 @@ class Ceiling:
         return max(self.rates.values())
 
 
-def measure(graph: Path, threads: int, seconds: float, seed: int) -> Ceiling:
+def measure(graph: Path, threads: int, provider: str, seconds: float, seed: int) -> Ceiling:
     """Runs the loop in a process of its own, for about `seconds` in all.
 
     Raises:
         subprocess.CalledProcessError: it failed.
     """
-    flags = ["--graph", str(graph), "--threads", str(threads)]
+    flags = ["--graph", str(graph), "--threads", str(threads), "--provider", provider]
     flags += ["--seconds", str(seconds), "--seed", str(seed)]
     command = [sys.executable, "-m", "benchmarks.ceiling", *flags]
     run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
@@ -77,10 +77,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--graph", required=True)
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--provider", required=True)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--seed", type=int, required=True)
     options = parser.parse_args()
-    model = Model(options.graph, options.threads)
+    model = Model(options.graph, options.threads, options.provider)
     drawn = [clip.tobytes() for clip in clips(Mix(), 2 * GROUP, options.seed)]
     groups = [
         sorted(drawn[first : first + GROUP], key=len) for first in range(0, len(drawn), GROUP)

@@ -29,6 +29,8 @@ class Cell:
     """Median time in the server's queue, in seconds."""
     inference: float
     """Median time in the model, in seconds."""
+    busy: float | None
+    """Batches in the model at a time, on average; None where the server does not tell."""
 
     @classmethod
     def of(cls, outcome: Outcome) -> Cell:
@@ -46,14 +48,22 @@ class Cell:
             padding=histogram_mean(outcome.metrics, "emotion2vec_padding_ratio"),
             queue=Percentiles.of(outcome.queue_seconds).p50,
             inference=Percentiles.of(outcome.inference_seconds).p50,
+            busy=_share_busy(outcome),
         )
 
 
 def histogram_mean(metrics: Mapping[str, float], histogram: str) -> float | None:
     """Of a Prometheus histogram, over all of its labels; None where it is empty."""
+    count = _total(metrics, f"{histogram}_count")
+    return _total(metrics, f"{histogram}_sum") / count if count else None
 
-    def total(part: str) -> float:
-        name = f"{histogram}_{part}"
-        return sum(value for key, value in metrics.items() if key.partition("{")[0] == name)
 
-    return total("sum") / total("count") if total("count") else None
+def _share_busy(outcome: Outcome) -> float | None:
+    histogram = "emotion2vec_inference_seconds"
+    if not _total(outcome.metrics, f"{histogram}_count"):
+        return None
+    return _total(outcome.metrics, f"{histogram}_sum") / outcome.seconds
+
+
+def _total(metrics: Mapping[str, float], name: str) -> float:
+    return sum(value for key, value in metrics.items() if key.partition("{")[0] == name)

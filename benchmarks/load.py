@@ -78,7 +78,7 @@ def measure(plans: Mapping[str, Plan], logs: Path, seed: int) -> Load:
     """Runs all loops, one server a model ("demo" is the bundled one). Server logs go to `logs`."""
     result = Load(Mix(), [], {})
     for model, plan in plans.items():
-        arguments = _server_arguments(model)
+        arguments = models.server_arguments(model)
         with emotion2vec_server(logs / f"load-{model}.log", *arguments) as server:
             job = Job(
                 "client",
@@ -98,11 +98,6 @@ def measure(plans: Mapping[str, Plan], logs: Path, seed: int) -> Load:
                 capacity = _capacity(result.loops, model)
                 result.overloads.append(_overload(model, job, plan, capacity))
     return result
-
-
-def _server_arguments(model: str) -> Sequence[str]:
-    """None for the bundled demo model."""
-    return () if model == "demo" else ("--model", str(models.bundle(model)))
 
 
 def _loops(model: str, job: Job, plan: Plan) -> list[Loop]:

@@ -5,12 +5,22 @@ from __future__ import annotations
 import os
 import platform
 import re
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 
-PACKAGES = ("emotion2vec-server", "onnxruntime", "numpy", "grpcio", "funasr", "torch")
+
+def _runtime() -> str:
+    """The distribution that ONNX Runtime comes from."""
+    found = packages_distributions().get("onnxruntime", ["onnxruntime"])
+    return "onnxruntime-gpu" if "onnxruntime-gpu" in found else "onnxruntime"
+
+
+RUNTIME = _runtime()
+PACKAGES = ("emotion2vec-server", RUNTIME, "numpy", "grpcio", "funasr", "torch")
 _INSTRUCTIONS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8")
 """What decides the speed of matrix products, as /proc/cpuinfo calls it."""
 
@@ -29,6 +39,8 @@ class Machine:
     versions: dict[str, str]
     date: str
     """UTC, ISO 8601."""
+    cards: tuple[str, ...]
+    """GPUs that this process may use."""
     busy: float
     """Load average of the last minute before the run: other work disturbs timings."""
 
@@ -47,10 +59,28 @@ def describe() -> Machine:
         memory_gib=round(pages / 2**30, 1),
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),
-        versions={package: version(package) for package in PACKAGES},
+        versions=versions(PACKAGES),
+        cards=_cards(),
         date=datetime.now(UTC).isoformat(timespec="minutes"),
         busy=os.getloadavg()[0],
     )
+
+
+def versions(packages: Sequence[str]) -> dict[str, str]:
+    """Of those that are installed."""
+    found = {}
+    for package in packages:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+def _cards() -> tuple[str, ...]:
+    try:
+        from emotion2vec_server.backends import cuda
+    except ImportError:  # Only GPU installations have CUDA's bindings.
+        return ()
+    return tuple(device.name for device in cuda.devices())
 
 
 def cores() -> int:

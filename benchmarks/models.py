@@ -4,7 +4,7 @@
 answer in opposite ways. `light` costs about nothing, so what is measured is the serving itself.
 `middling` reads 340 MB of weights once a batch, whatever its size: one clip costs nearly as much as
 sixteen, so that batching pays, as it does on a GPU. `large` is emotion2vec+ large with random
-weights: on a CPU its batches cost as much as their clips alone.
+weights: on a CPU its batches cost as much as their clips alone. `large-fp16` is the same for a GPU.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from emotion2vec_server.bundle import (
     Label,
     Manifest,
     Parity,
+    Precision,
     TensorSpec,
     describe_file,
 )
@@ -39,6 +40,8 @@ FRAME_FIELD = 400
 FRAME_HOP = 320
 OPSET = 20
 LARGE_PRECISIONS = ("fp32", "int8")
+ON_CARD = "large-fp16"
+"""The model that runs on a GPU; all others run on the CPU."""
 LABELS = tuple(f"label{index}" for index in range(9))
 
 
@@ -60,12 +63,29 @@ SHAPES = {
 
 
 def bundle(name: str) -> Path:
-    """The bundle directory of "light", "middling" or "large", made where it is not there yet."""
+    """The bundle directory of a model but "demo", made where it is not there yet."""
     directory = CACHE / name
     if not (directory / MANIFEST).exists():
         print(f"making the model {name} (once)", file=sys.stderr, flush=True)
-        _make_large(directory) if name == "large" else _make_synthetic(directory, name)
+        makers = {"large": _make_large, ON_CARD: _make_for_card}
+        makers.get(name, _make_synthetic)(directory)
     return directory
+
+
+def provider(name: str) -> str:
+    """The server's `--provider` for a model."""
+    return "cuda" if name == ON_CARD else "cpu"
+
+
+def precision(name: str) -> Precision:
+    """Which of a model's graphs its peers are given."""
+    return "fp16" if name == ON_CARD else "fp32"
+
+
+def server_arguments(name: str) -> list[str]:
+    """Our server's options for a model; "demo" is the bundled one."""
+    named = [] if name == "demo" else ["--model", str(bundle(name))]
+    return [*named, "--provider", provider(name)]
 
 
 def checkpoint(name: str) -> Path:
@@ -73,12 +93,12 @@ def checkpoint(name: str) -> Path:
     return CACHE / f"{name}-checkpoint"
 
 
-def graph_file(directory: Path) -> Path:
-    """The fp32 graph of a bundle."""
+def graph_file(name: str) -> Path:
+    """The graph of a model that its peers are given."""
+    directory = bundle(name)
     manifest = Manifest.model_validate_json((directory / MANIFEST).read_text(encoding="utf-8"))
-    found = next(
-        item for item in manifest.artifacts if item.kind == "onnx" and item.precision == "fp32"
-    )
+    wanted = ("onnx", precision(name))
+    found = next(item for item in manifest.artifacts if (item.kind, item.precision) == wanted)
     return directory / found.file
 
 
@@ -91,7 +111,14 @@ def _make_large(directory: Path) -> None:
     subprocess.run([*python, "emotion2vec_export", *arguments, *LARGE_PRECISIONS], check=True)
 
 
-def _make_synthetic(directory: Path, name: str) -> None:
+def _make_for_card(directory: Path) -> None:
+    """In a process of its own, which gives torch's memory back."""
+    command = [sys.executable, "-m", "benchmarks.gpu.subject", str(directory)]
+    subprocess.run(command, check=True)
+
+
+def _make_synthetic(directory: Path) -> None:
+    name = directory.name
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "model.fp32.onnx"
     graph = synthetic_graph(SHAPES[name])

@@ -69,7 +69,7 @@ def _head(results: Results) -> str:
 
 {machine.date}, {form}, seed {results.seed}.
 {machine.cores} cores of {machine.processor} ({", ".join(machine.instructions)}), \
-{machine.memory_gib:g} GiB, {machine.system}.
+{machine.memory_gib:g} GiB, {", ".join(machine.cards) or "no GPU"}, {machine.system}.
 Python {machine.python}, {versions}.
 Load average before the run: {machine.busy:.2f}. All processes share these cores, the load
 generator's too, so ratios within one table say more than its absolute figures."""
@@ -243,6 +243,7 @@ def load_section(result: Load, picture: str) -> str:
             f"{1000 * loop.cell.inference:,.1f}",
             f"{loop.cell.batch:.1f}",
             "" if loop.cell.padding is None else f"{loop.cell.padding:.1%}",
+            "" if loop.cell.busy is None else f"{loop.cell.busy:.0%}",
             f"{loop.cell.server_cpu:,.2f}",
             f"{loop.cell.client_cpu:,.2f}",
             errors([loop.cell.errors]),
@@ -312,6 +313,7 @@ _LOAD_HEADER = (
     "model p50, ms",
     "batch",
     "padding",
+    "model busy",
     "server CPU, ms",
     "client CPU, ms",
     "errors",

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks import machine
 from benchmarks.process import Server, free_port, running
 
 ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENTS = ROOT / "build" / "peers"
+RUNTIME = f"{machine.RUNTIME}=={version(machine.RUNTIME)}"
+"""ONNX Runtime, as pip is asked for it."""
 FOLDER = Path(__file__).resolve().parent / "peers"
 
 
@@ -25,6 +28,8 @@ class Launch:
     graph: Path
     port: int
     threads: int
+    provider: str
+    """"cpu" or "cuda"."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -32,6 +37,7 @@ class Launch:
             "PYTHONPATH": str(ROOT),
             "PEER_MODEL": str(self.graph),
             "PEER_THREADS": str(self.threads),
+            "PEER_PROVIDER": self.provider,
         }
 
     @property
@@ -40,6 +46,7 @@ class Launch:
             *("--model", str(self.graph)),
             *("--port", str(self.port)),
             *("--threads", str(self.threads)),
+            *("--provider", self.provider),
         ]
 
 
@@ -68,7 +75,7 @@ class Peer:
             subprocess.CalledProcessError: pip failed.
         """
         stamp = ENVIRONMENTS / self.name / "installed.txt"
-        wanted = "\n".join((*self.requirements, f"onnxruntime=={version('onnxruntime')}"))
+        wanted = "\n".join((*self.requirements, RUNTIME))
         if not self.requirements or (stamp.exists() and stamp.read_text() == wanted):
             return
         print(f"installing {self.name} into {stamp.parent} (once)", file=sys.stderr, flush=True)
@@ -91,10 +98,10 @@ class Peer:
         return f"{package} {run.stdout.strip()}"
 
     @contextmanager
-    def running(self, graph: Path, threads: int, log: Path) -> Iterator[Server]:
+    def running(self, graph: Path, threads: int, provider: str, log: Path) -> Iterator[Server]:
         """The peer on `graph`; it may not be ready yet."""
         port = free_port()
-        launch = Launch(self.python, graph, port, threads)
+        launch = Launch(self.python, graph, port, threads, provider)
         command, environment = self.command(launch)
         with running(command, log, {**launch.environment, **environment}) as process:
             yield Server(process.pid, f"127.0.0.1:{port}")

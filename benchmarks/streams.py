@@ -183,8 +183,7 @@ def _search(model: str, batching: bool, plan: Plan, job: Job, result: Streams) -
 
 def _server_arguments(model: str, batching: bool) -> Sequence[str]:
     return [
-        # The bundled one is the default.
-        *(() if model == "demo" else ("--model", str(models.bundle(model)))),
-        *("--precision", "fp32"),
+        *models.server_arguments(model),
+        *("--precision", models.precision(model)),
         *(() if batching else ("--max-batch-size", "1")),
     ]

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from benchmarks.gpu.contestants import CONTESTANTS, MissingError, load
 from benchmarks.gpu.measure import closeness, matrix_rate, probabilities, shapes, timing
-from benchmarks.gpu.serving import serve
 from benchmarks.gpu.subject import Subject
 
 LENGTHS = (1.0, 3.0, 5.0, 10.0, 30.0)
@@ -41,8 +40,8 @@ def main() -> int:
     """Exit status 0: the file is written. What is missing is in it, and on stderr."""
     options = _parser().parse_args()
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as directory:
-        subject = Subject(options.size, Path(directory))
+    with tempfile.TemporaryDirectory() as scratch:
+        subject = Subject(options.size, options.graphs or Path(scratch))
         results: dict[str, Any] = {"machine": _machine(options.device), "size": options.size}
         results["matrix_rate"] = rate = matrix_rate(options.device)
         flops = {seconds: subject.flops(seconds) for seconds in options.lengths}
@@ -57,8 +56,6 @@ def main() -> int:
             print(f"{name}: {found[name].get('missing', 'measured')}", file=sys.stderr, flush=True)
             options.output.parent.mkdir(parents=True, exist_ok=True)
             options.output.write_text(json.dumps(results, indent=1) + "\n")
-        results["server"] = serve(subject, options.device, options.callers, options.server_seconds)
-    options.output.write_text(json.dumps(results, indent=1) + "\n")
     print(options.output)
     return 0
 
@@ -117,8 +114,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batches", nargs="+", type=int, default=BATCHES)
     parser.add_argument("--most-seconds", type=float, default=240.0, help="of audio in one batch")
     parser.add_argument("--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS))
-    parser.add_argument("--callers", nargs="+", type=int, default=(1, 16, 64, 256))
-    parser.add_argument("--server-seconds", type=float, default=10.0, help="for each of --callers")
+    parser.add_argument(
+        "--graphs", type=Path, metavar="DIR", help="where graphs are kept (default: thrown away)"
+    )
     parser.add_argument("--minutes", type=float, default=8.0, help="start no contestant after them")
     parser.add_argument(
         "--output",

@@ -20,12 +20,12 @@ from benchmarks.peers.model import MAX_BATCH, Model
 
 
 class Recognizer(litserve.LitAPI):
-    def __init__(self, path: str, threads: int) -> None:
+    def __init__(self, path: str, threads: int, provider: str) -> None:
         super().__init__(max_batch_size=MAX_BATCH, batch_timeout=0.001)
-        self._path, self._threads = path, threads
+        self._arguments = (path, threads, provider)
 
     def setup(self, device: str) -> None:  # noqa: ARG002
-        self._model = Model(self._path, self._threads)
+        self._model = Model(*self._arguments)
 
     def decode_request(
         self, request: Annotated[bytes, Body(media_type="application/octet-stream")]
@@ -50,8 +50,9 @@ if __name__ == "__main__":
     parser.add_argument("--model", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--provider", required=True)
     options = parser.parse_args()
-    api = Recognizer(options.model, options.threads)
+    api = Recognizer(options.model, options.threads, options.provider)
     server = litserve.LitServer(api, accelerator="cpu", devices=1, timeout=False, fast_queue=True)
     server.run(
         host="127.0.0.1",

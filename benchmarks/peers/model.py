@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -15,13 +16,21 @@ MAX_BATCH = 64
 class Model:
     """One graph in one session, with the outputs and the options that our server uses."""
 
-    def __init__(self, path: str, threads: int) -> None:
+    def __init__(self, path: str, threads: int, provider: str) -> None:
+        """`provider`: "cpu" or "cuda"."""
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         # Threads that spin while they wait take the cores from the serving process.
         options.add_session_config_entry("session.intra_op.spin_duration_us", "30")
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        providers = ["CPUExecutionProvider"]
+        providers: list[Any] = ["CPUExecutionProvider"]
+        if provider == "cuda":
+            ort.preload_dlls()
+            cuda = {
+                "cudnn_conv_algo_search": "HEURISTIC",
+                "enable_skip_layer_norm_strict_mode": "1",
+            }
+            providers.insert(0, ("CUDAExecutionProvider", cuda))
         self._session = ort.InferenceSession(path, options, providers=providers)
 
     def __call__(

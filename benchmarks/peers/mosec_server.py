@@ -20,7 +20,8 @@ from benchmarks.peers.model import MAX_BATCH, Model
 class Recognizer(Worker):
     def __init__(self) -> None:
         super().__init__()
-        self._model = Model(os.environ["PEER_MODEL"], int(os.environ["PEER_THREADS"]))
+        threads, provider = int(os.environ["PEER_THREADS"]), os.environ["PEER_PROVIDER"]
+        self._model = Model(os.environ["PEER_MODEL"], threads, provider)
 
     def deserialize(self, data: bytes) -> bytes:
         return data

@@ -49,5 +49,6 @@ if __name__ == "__main__":
     parser.add_argument("--model", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--provider", required=True)
     options = parser.parse_args()
-    asyncio.run(serve(Model(options.model, options.threads), options.port))
+    asyncio.run(serve(Model(options.model, options.threads, options.provider), options.port))

@@ -33,8 +33,8 @@ _PATH = "/recognize"
     logging_config=LoggingConfig(enable_access_log=False),
 )
 class Recognizer:
-    def __init__(self, path: str, threads: int) -> None:
-        self._model = Model(path, threads)
+    def __init__(self, path: str, threads: int, provider: str) -> None:
+        self._model = Model(path, threads, provider)
 
     @serve.batch(max_batch_size=MAX_BATCH, batch_wait_timeout_s=0)
     async def recognize(self, clips: list[bytes]) -> list[NDArray[np.float32]]:
@@ -51,13 +51,15 @@ if __name__ == "__main__":
     parser.add_argument("--model", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--provider", required=True)
     options = parser.parse_args()
     ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
     serve.start(
         http_options=HTTPOptions(host="127.0.0.1", port=options.port),
         logging_config=LoggingConfig(enable_access_log=False),
     )
-    serve.run(Recognizer.bind(options.model, options.threads), route_prefix=_PATH)
+    recognizer = Recognizer.bind(options.model, options.threads, options.provider)
+    serve.run(recognizer, route_prefix=_PATH)
     stop = threading.Event()
     # Ray's own handler for it would end this process and leave the others behind.
     signal.signal(signal.SIGTERM, lambda *_: stop.set())

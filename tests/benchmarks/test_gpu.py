@@ -8,16 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from emotion2vec_server.backends.select import load_backend
+from emotion2vec_server.bundle import load_bundle
 
 from benchmarks.gpu import __main__ as command
 from benchmarks.gpu.measure import closeness, probabilities, shapes
+from benchmarks.gpu.subject import Subject, batch
 
 
 def test_it_runs_and_says_what_is_missing(tmp_path: Path, monkeypatch) -> None:
     contestants = ["torch fp32", "onnxruntime fp16", "tensorrt fp16"]
     options = {"--device": "cpu", "--size": "tiny", "--lengths": "0.5", "--batches": "2"}
     arguments = [part for option in options.items() for part in option]
-    arguments += ["--callers", "1", "--server-seconds", "0.5", "--only", *contestants]
+    arguments += ["--graphs", str(tmp_path / "graphs"), "--only", *contestants]
     monkeypatch.setattr(sys, "argv", ["gpu", *arguments, "--output", str(tmp_path / "gpu.json")])
     assert command.main() == 0
     results = json.loads((tmp_path / "gpu.json").read_text())
@@ -31,7 +34,16 @@ def test_it_runs_and_says_what_is_missing(tmp_path: Path, monkeypatch) -> None:
         assert close["largest_difference"] < 0.01
         assert timing["batch"] == 2
         assert timing["audio_rate"] == pytest.approx(1 / timing["p50"])
-    assert results["server"]["loads"][0]["requests_a_second"] > 0
+
+
+def test_its_model_is_a_bundle(tmp_path: Path) -> None:
+    """What `--card` serves."""
+    Subject("tiny", tmp_path).bundle()
+    bundle = load_bundle(tmp_path)
+    backend = load_backend(bundle, precision="fp16", provider="cpu", threads=1)
+    outputs = backend.run(*batch(2, 1.0))
+    assert outputs.logits is not None
+    assert outputs.logits.shape == (2, len(bundle.manifest.labels))
 
 
 def test_a_form_that_differs_is_seen() -> None:

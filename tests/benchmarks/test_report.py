@@ -34,6 +34,7 @@ CELL = Cell(
     padding=0.125,
     queue=0.004,
     inference=0.006,
+    busy=0.875,
 )
 
 

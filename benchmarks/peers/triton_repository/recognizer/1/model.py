@@ -16,7 +16,8 @@ from benchmarks.peers.model import Model
 
 class TritonPythonModel:
     def initialize(self, args: dict[str, str]) -> None:  # noqa: ARG002
-        self._model = Model(os.environ["PEER_MODEL"], int(os.environ["PEER_THREADS"]))
+        threads, provider = int(os.environ["PEER_THREADS"]), os.environ["PEER_PROVIDER"]
+        self._model = Model(os.environ["PEER_MODEL"], threads, provider)
 
     def execute(self, requests: list[Any]) -> list[Any]:
         clips = [
