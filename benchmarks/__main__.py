@@ -93,20 +93,19 @@ def _peer_plans(options: argparse.Namespace, cores: int) -> list[comparison.Plan
     plan = comparison.Plan
     if options.card:
         card = plan(models.ON_CARD, (1, 64, 256), ceiling_seconds=14)
-        return [replace(card, rounds=2, seconds=4) if options.short else card]
-    # With many cores, half of them for the model: few models would be given more.
-    spare = max(1, cores // 2)
+        brief = replace(card, callers=(1, 64), rounds=2, seconds=3, warmup=1, ceiling_seconds=7)
+        return [brief if options.short else card]
+    light, middling = plan("light"), plan("middling")
     if options.short:
-        brief = plan("middling", (64,), rounds=2, seconds=3, warmup=1, ceiling_seconds=7)
-        light = replace(brief, model="light", callers=(1, 64))
-        return [light, brief, replace(brief, spare=spare)]
-    return [
-        plan("light"),
-        plan("middling"),
-        plan("middling", spare=spare),
-        # Enough time for the large model to answer some dozens of clips.
-        plan("large", (8,), seconds=40, warmup=8, ceiling_seconds=140),
-    ]
+        brief = replace(middling, callers=(64,), rounds=2, seconds=3, warmup=1, ceiling_seconds=7)
+        light, middling = replace(brief, model="light", callers=(1, 64)), brief
+    # Where cores are many, the model is given half of them.
+    if spare := cores // 4 * 2:
+        return [replace(light, spare=spare), replace(middling, spare=spare)]
+    plans = [light, middling, replace(middling, spare=1)]
+    # Enough time for the large model to answer some dozens of clips.
+    large = plan("large", (8,), seconds=40, warmup=8, ceiling_seconds=140)
+    return plans if options.short else [*plans, large]
 
 
 def _load_plans(options: argparse.Namespace) -> dict[str, load.Plan]:
@@ -122,7 +121,9 @@ def _load_plans(options: argparse.Namespace) -> dict[str, load.Plan]:
 def _stream_plans(options: argparse.Namespace) -> dict[str, streams.Plan]:
     plan = streams.Plan
     if options.card:
-        return {models.ON_CARD: plan(first=64, halvings=0 if options.short else 2)}
+        card = plan(first=64)
+        brief = plan(first=128, halvings=0, batchings=(True,))
+        return {models.ON_CARD: brief if options.short else card}
     if options.short:
         return {"demo": plan(first=32, most=64, halvings=0, seconds=3)}
     # Two cores hold at most one stream of the large model: long enough to see it degrade.

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -22,7 +23,7 @@ from benchmarks import ceiling, loadgen, models
 from benchmarks.ceiling import Ceiling
 from benchmarks.cell import Cell
 from benchmarks.loadgen import Job
-from benchmarks.process import Server, emotion2vec_server
+from benchmarks.process import Server, alive, emotion2vec_server
 from benchmarks.rivals import PEERS
 from benchmarks.speech import Mix
 
@@ -114,6 +115,8 @@ def measure(
         expected: list[list[float]] | None = None
         tolerance = LARGEST_DIFFERENCE[models.precision(plan.model)]
         for index, name in itertools.product(range(plan.rounds), contestants):
+            if name in result.failures:
+                continue
             log = logs / f"peers-{plan.model}-{threads}-{name}-{index}.log"
             with _running(name, plan.model, threads, log) as (server, target):
                 job = Job(target, server.address, server.pid, plan.seconds, plan.warmup, seed=seed)
@@ -166,9 +169,8 @@ def _check(
     result: Comparison,
 ) -> list[list[float]] | None:
     """Waits until the server answers, and holds its answers against the first contestant's."""
-    alive = Path(f"/proc/{job.pid}/stat")
     try:
-        answers = loadgen.first_answers(job, CHECKED_CLIPS, alive.exists)
+        answers = loadgen.first_answers(job, CHECKED_CLIPS, partial(alive, job.pid))
     except RuntimeError as error:
         result.failures[name] = str(error)
         return expected

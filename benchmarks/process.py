@@ -34,6 +34,15 @@ def family(pid: int) -> list[int]:
     return members
 
 
+def alive(pid: int) -> bool:
+    """Whether it runs; one that has ended and was not waited for does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in ("Z", "X")
+
+
 def cpu_seconds(pid: int) -> float:
     """CPU time, user and system, of the process, its descendants and those it has reaped."""
     return sum(_ticks(member) for member in family(pid)) / _TICKS

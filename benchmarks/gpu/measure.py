@@ -14,7 +14,7 @@ from benchmarks.gpu.contestants import Run
 from benchmarks.gpu.subject import RATE, batch
 
 _WARM_UPS = 3
-_LEAST, _MOST, _SECONDS = 5, 200, 2.0
+_LEAST, _MOST, _SECONDS = 5, 200, 1.0
 """Runs of a shape, and about how long they may take together."""
 _MARGIN = 0.05
 """Between the two best probabilities: below it, a label may change."""

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 MAX_BATCH = 64
 """As our server's own --max-batch-size."""
+MAX_SAMPLES = 240 * 16_000
+"""Padding included, in one run: as our server's own --max-batch-seconds."""
 
 
 class Model:
@@ -36,8 +38,13 @@ class Model:
     def __call__(
         self, clips: Sequence[bytes | memoryview | NDArray[np.int16]]
     ) -> NDArray[np.float32]:
-        """LINEAR16 clips at 16 kHz -> [B, C]."""
+        """LINEAR16 clips at 16 kHz -> [B, C]; in several runs where one would be too large."""
         pcm = [np.frombuffer(clip, dtype="<i2") for clip in clips]
+        rows = max(1, MAX_SAMPLES // max(map(len, pcm)))
+        parts = [self._run(pcm[first : first + rows]) for first in range(0, len(pcm), rows)]
+        return np.concatenate(parts)
+
+    def _run(self, pcm: list[NDArray[np.int16]]) -> NDArray[np.float32]:
         lengths = np.array([len(clip) for clip in pcm], dtype=np.int64)
         waveforms = np.zeros((len(pcm), lengths.max()), dtype=np.float32)
         for row, clip in zip(waveforms, pcm, strict=True):

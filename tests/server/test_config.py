@@ -31,6 +31,7 @@ def test_a_flag_beats_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--port", "65536"], "--port"),
         (["--port", "many"], "--port"),
         (["--max-batch-seconds", "-1"], "--max-batch-seconds"),
+        (["--max-batch-seconds", "601"], "--max-batch-seconds"),
         (["--max-audio-seconds", "inf"], "--max-audio-seconds"),
         (["--low-confidence", "60"], "--low-confidence"),
         (["--tls-key", "key.pem"], "tls_certificate and tls_key"),

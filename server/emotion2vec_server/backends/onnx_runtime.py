@@ -49,7 +49,14 @@ class OnnxRuntimeBackend:
     """One ONNX graph in one session. `run` may be called from several threads."""
 
     def __init__(
-        self, path: Path, *, precision: Precision, provider: str, threads: int, device: int = 0
+        self,
+        path: Path,
+        *,
+        precision: Precision,
+        provider: str,
+        threads: int,
+        device: int = 0,
+        card: str = "",
     ) -> None:
         """Loads the graph at `path`.
 
@@ -59,6 +66,7 @@ class OnnxRuntimeBackend:
             provider: "cpu", "cuda" or "tensorrt".
             threads: intra-op threads on the CPU.
             device: number of the card.
+            card: what it is called; "" on the CPU, or where nobody knows.
 
         Raises:
             StartupError: the graph can't be loaded, or the provider is not to be had here.
@@ -79,6 +87,9 @@ class OnnxRuntimeBackend:
             _spare_memory(options, self._run_options)
             # Beyond the basic level it joins biases to GELUs, for which it has a slower kernel.
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        else:
+            # It would plan the memory of each new shape, and every batch of speech has a new one.
+            options.enable_mem_pattern = False
         try:
             self._session = ort.InferenceSession(path, options, providers=_chain(provider, device))
         except _ERRORS as error:
@@ -89,6 +100,7 @@ class OnnxRuntimeBackend:
                 "CUDA libraries, or start with --provider cpu"
             )
         self._provider = provider
+        self._card = card
         self._precision = precision
         names = [output.name for output in self._session.get_outputs()]
         self._all_outputs = names
@@ -104,7 +116,8 @@ class OnnxRuntimeBackend:
 
     @property
     def runtime(self) -> str:
-        return f"onnxruntime {ort.__version__} {self._provider}"
+        place = f" on {self._card}" if self._card else ""
+        return f"onnxruntime {ort.__version__} {self._provider}{place}"
 
     def run(self, waveforms: Float32, lengths: Int64, *, frame_embeddings: bool = False) -> Outputs:
         """See `Backend.run`."""
@@ -158,11 +171,10 @@ def _options(provider: str, device: int) -> dict[str, Any]:
         return {"device_id": device}
     return {
         "device_id": device,
-        # By default it tries all algorithms for each new shape, and lengths of audio are all new.
+        # Graphs with convolutions: by default it tries all algorithms for each new shape.
         "cudnn_conv_algo_search": "HEURISTIC",
         # By default a norm joined to a sum takes its mean and variance in fp16.
         "enable_skip_layer_norm_strict_mode": "1",
-        "arena_extend_strategy": "kSameAsRequested",
     }
 
 

@@ -64,7 +64,7 @@ def load_backend(
     chosen_provider = _choose_provider(provider)
     artifact = _choose_artifact(bundle, precision, chosen_provider)
     _announce(bundle, artifact, chosen_provider)
-    cards = 1 if chosen_provider == "cpu" else max(1, min(lanes, len(_cards())))
+    names = [] if chosen_provider == "cpu" else [card.name for card in _cards()[:lanes]]
     with bundle.verifying(artifact) as path:
         backends = [
             OnnxRuntimeBackend(
@@ -72,11 +72,12 @@ def load_backend(
                 precision=artifact.precision,
                 provider=chosen_provider,
                 threads=threads,
-                device=card,
+                device=number,
+                card=name,
             )
-            for card in range(cards)
+            for number, name in enumerate(names or [""])
         ]
-    return backends[0] if cards == 1 else Spread(backends, lanes)
+    return backends[0] if len(backends) == 1 else Spread(backends, lanes)
 
 
 def _announce(bundle: Bundle, artifact: Artifact, provider: str) -> None:
