@@ -6,9 +6,11 @@ import argparse
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from emotion2vec_server.bundle import load_bundle
 
@@ -26,28 +28,30 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     here, threads, logs = machine.describe(), machine.cores(), _logs()
     print(f"logs of all servers: {logs}", file=sys.stderr)
-    results = report.Results(
-        machine=here,
-        short=options.short,
-        seed=options.seed,
-        latency=latency.measure(_latency_plan(options.short), logs, threads)
-        if "latency" in options.only
-        else None,
-        fidelity=_fidelity() if "fidelity" in options.only else None,
-        peers=comparison.measure(
-            _peer_plans(options, threads), options.peers, logs, threads, options.seed
-        )
-        if "peers" in options.only
-        else None,
-        load=load.measure(_load_plans(options), logs, options.seed)
-        if "load" in options.only
-        else None,
-        streams=streams.measure(_stream_plans(options), logs, options.seed)
-        if "streams" in options.only
-        else None,
-    )
-    print(report.write(results, options.output))
+    results = report.Results(machine=here, short=options.short, seed=options.seed)
+    for name, measure in _sections(options, logs, threads).items():
+        if name in options.only:
+            results = replace(results, **{name: measure()})
+            # After each, so that a run which is stopped leaves what it has.
+            path = report.write(results, options.output)
+    print(path)
     return 0
+
+
+def _sections(
+    options: argparse.Namespace, logs: Path, threads: int
+) -> dict[str, Callable[[], Any]]:
+    """What each section measures with, under its name."""
+    seed = options.seed
+    return {
+        "latency": lambda: latency.measure(_latency_plan(options.short), logs, threads),
+        "fidelity": _fidelity,
+        "peers": lambda: comparison.measure(
+            _peer_plans(options, threads), options.peers, logs, threads, seed
+        ),
+        "load": lambda: load.measure(_load_plans(options), logs, seed),
+        "streams": lambda: streams.measure(_stream_plans(options), logs, seed),
+    }
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -176,6 +176,7 @@ def _check(
         return expected
     if expected is None:
         return answers
-    if np.abs(np.array(answers) - np.array(expected)).max() > tolerance:
+    ours, theirs = np.array(expected), np.array(answers)
+    if ours.shape != theirs.shape or np.abs(ours - theirs).max() > tolerance:
         result.failures[name] = "gave other probabilities than the rest"
     return expected

@@ -1,0 +1,49 @@
+"""The command that measures and writes the report."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks import models, process
+from benchmarks.comparison import Comparison
+from benchmarks.speech import Mix
+
+
+def test_a_run_that_is_stopped_leaves_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped() -> None:
+        raise KeyboardInterrupt
+
+    sections = {"peers": lambda: Comparison(Mix(), failures={"mosec": "is down"}), "load": stopped}
+    monkeypatch.setattr(command, "_sections", lambda *_: sections)
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--output", str(tmp_path)])
+    with pytest.raises(KeyboardInterrupt):
+        command.main()
+    assert "Left out: mosec is down." in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_server_that_ended_is_not_waited_for() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as server:
+        assert process.alive(server.pid)
+        assert server.stdin is not None
+        server.stdin.close()
+        limit = time.monotonic() + 30
+        # Nobody has asked for its status yet, so that its entry in /proc is still there.
+        while process.alive(server.pid) and time.monotonic() < limit:
+            time.sleep(0.01)
+        assert Path(f"/proc/{server.pid}").exists()
+        assert not process.alive(server.pid)
+    assert not process.alive(server.pid)
+
+
+def test_only_the_model_for_a_card_runs_on_one() -> None:
+    """On a machine with a card the server would take it for all of them."""
+    assert models.provider(models.ON_CARD) == "cuda"
+    assert models.server_arguments("demo") == ["--provider", "cpu"]
