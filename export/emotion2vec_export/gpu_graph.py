@@ -28,7 +28,8 @@ from emotion2vec_export.token_attention import attend_tokens
 
 _TOKENS = 8
 """Their number is a multiple of it."""
-_OVER_TIME = ("frame_logits", "frame_embeddings")
+_FRAMES = "frame_embeddings"
+_PADDED = f"{_FRAMES}.padded"
 
 
 def write_gpu_graph(graph: Path, directory: Path) -> Path:
@@ -64,29 +65,41 @@ def _pad_time(graph: onnx.GraphProto) -> None:
     Q = ceil((T + overlap + E) / 8) 8 - E, of (Q - 1) hop + field samples.
     """
     hop, field = extent(graph)
-    extra = next(
-        (tensor.dims[1] for tensor in graph.initializer if tensor.name == "extra_tokens"), 0
-    )
+    sizes = {tensor.name: tensor.dims for tensor in graph.initializer}
+    extra = sizes["extra_tokens"][1] if "extra_tokens" in sizes else 0
     nodes = Nodes("time")
     vector = nodes.integers
     samples = nodes.dimension("waveform", 1)
     steps = nodes.add("Div", nodes.add("Sub", samples, vector(field)), vector(hop))
     frames = nodes.add("Add", steps, vector(1))
     least = nodes.add("Add", frames, vector(overlap(hop, field) + extra))
-    whole = nodes.add("Mul", nodes.ceil_div(least, vector(_TOKENS)), vector(_TOKENS))
-    last = nodes.add("Sub", whole, vector(extra + 1))
+    tokens = nodes.add("Mul", nodes.ceil_div(least, vector(_TOKENS)), vector(_TOKENS))
+    last = nodes.add("Sub", tokens, vector(extra + 1))
     wanted = nodes.add("Add", nodes.add("Mul", last, vector(hop)), vector(field))
     missing = nodes.add("Sub", wanted, samples)
     pads = nodes.add("Concat", vector(0, 0, 0), missing, axis=0)
     _rename(graph, "waveform", nodes.add("Pad", "waveform", pads))
-    cuts = Nodes("true", nodes.constants)
-    for name in {output.name for output in graph.output}.intersection(_OVER_TIME):
-        _rename(graph, name, f"{name}.padded")
-        cuts.add("Slice", f"{name}.padded", vector(0), frames, vector(1), output=name)
+    cut = Nodes("true", nodes.constants)
+    cut.add("Slice", _PADDED, vector(0), frames, vector(1), output=_FRAMES)
+    _cut_frames(graph, cut)
     flat = list(graph.node)
     del graph.node[:]
-    graph.node.extend([*nodes.nodes, *flat, *cuts.nodes])
+    graph.node.extend([*nodes.nodes, *flat])
     graph.initializer.extend(nodes.constants.values())
+
+
+def _cut_frames(graph: onnx.GraphProto, cut: Nodes) -> None:
+    """Gives what the graph answers for each frame for true frames alone."""
+    _rename(graph, _FRAMES, _PADDED)
+    nodes = []
+    for node in graph.node:
+        if node.op_type == "MatMul":  # The classifier's. The mean's mask is of padded frames.
+            node.input[:] = [_FRAMES if name == _PADDED else name for name in node.input]
+        nodes.append(node)
+        if _PADDED in node.output:
+            nodes += cut.nodes
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:

@@ -2,8 +2,8 @@
 
 Queries, keys and values are products of their own, and two of their biases go:
 
-- One value added to a key's every score with a query moves all scores of that query alike, which
-  softmax does not see: keys need no bias.
+- From the bias of keys, b_k, all scores of a query q get the same q b_k, which softmax does not
+  see: keys need none.
 - Attention's weights add up to 1, so that what is added to all values comes out as it went in, and
   can be added after the projection: b' = b + b_v W.
 """

@@ -129,6 +129,19 @@ def test_it_is_what_the_bundle_has_in_fp16(published: tuple[Path, Path], tmp_pat
     path = write_gpu_graph(published[0], tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == [path.name]
     onnx.checker.check_model(path, full_check=True)
+    graph = onnx.shape_inference.infer_shapes(onnx.load(path), strict_mode=True).graph
+    values = (*graph.input, *graph.value_info, *graph.output)
+    types = {value.name: value.type.tensor_type.elem_type for value in values}
+    half = onnx.TensorProto.FLOAT16
+    products = [node for node in graph.node if node.op_type in ("Attention", "MatMul")]
+    whole = [node.output[0] for node in products if types[node.output[0]] != half]
+    # The classifier's, of all frames.
+    assert len(whole) == 1
+    blocks = sum(node.op_type == "Attention" for node in graph.node)
+    convolutions = 7 + 5
+    assert len(products) == 7 * blocks + convolutions + 1 + len(whole)
+    summing = {"Div", "Pow", "Reciprocal", "ReduceSum", "Sqrt"}
+    assert not any(types[node.output[0]] == half for node in graph.node if node.op_type in summing)
     clip = speech_like(16000, 0)[None]
     ours, theirs = (
         OnnxModel(form).run(clip, np.array([16000]))["embedding"] for form in (path, published[0])
