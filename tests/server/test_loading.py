@@ -1,0 +1,54 @@
+"""How many batches of a model run at once."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from emotion2vec_server import loading
+from emotion2vec_server.backends.base import Outputs
+from emotion2vec_server.config import read_settings
+from emotion2vec_server.metrics import Metrics
+
+
+class Backend:
+    precision, runtime = "fp16", "test"
+
+    def __init__(self, provider: str) -> None:
+        self.provider = provider
+
+    def run(self, waveforms, lengths, *, frame_embeddings: bool = False) -> Outputs:
+        zeros = np.zeros((len(lengths), 9), np.float32)
+        return Outputs(zeros, zeros, None, None, lengths // 320)
+
+
+def batch_threads() -> int:
+    return sum(thread.name.startswith("batch-") for thread in threading.enumerate())
+
+
+@pytest.mark.parametrize(
+    ("provider", "arguments", "batches"),
+    [
+        ("cuda", [], 2),
+        ("tensorrt", [], 1),
+        ("cuda", ["--instances", "3"], 3),
+        ("cpu", ["--instances", "2"], 2),
+    ],
+)
+async def test_a_card_runs_two_batches_unless_told_otherwise(
+    provider: str,
+    arguments: list[str],
+    batches: int,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(loading, "load_backend", lambda *_, **__: Backend(provider))
+    monkeypatch.setattr(loading, "cache_directory", lambda: tmp_path)
+    before = batch_threads()
+    (recognizer,) = loading.load_recognizers(read_settings(arguments), Metrics(), lambda *_: None)
+    try:
+        assert batch_threads() - before == batches
+    finally:
+        await recognizer.batcher.close()
