@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -16,11 +15,8 @@ from emotion2vec_export.cpu_graph import write_cpu_graph
 from emotion2vec_export.graph import tensor_specs, write_graph
 from emotion2vec_export.nodes import nested
 from emotion2vec_export.parity import speech_like
-from emotion2vec_export.runtime import OnnxModel
 from emotion2vec_export.synthetic import Size
 from emotion2vec_export.weights import load_model
-
-from tests.export.variants import VARIANTS
 
 RATE = 16000
 
@@ -39,35 +35,6 @@ def published(
     micro_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Path]:
     return write_both(micro_checkpoint, tmp_path_factory.mktemp("published"))
-
-
-@pytest.mark.parametrize("overrides", VARIANTS.values(), ids=VARIANTS.keys())
-def test_it_gives_what_the_flat_graph_gives(
-    write_checkpoint, tmp_path: Path, overrides: dict[str, Any]
-) -> None:
-    directory = write_checkpoint(seed=1, **overrides)
-    flat, cpu = map(OnnxModel, write_both(directory, tmp_path))
-    audio = read_checkpoint(directory).config.audio
-    field, hop = audio.frame_field, audio.frame_hop
-    # One frame; whole slices and one frame more or less; in a batch, with more padding than that.
-    frames = [[1], [2], [32], [33], [65], [129], [1, 31, 64, 200]]
-    for counts in frames:
-        lengths = [field + (count - 1) * hop + surplus for surplus, count in enumerate(counts)]
-        waveform = np.zeros((len(lengths), max(lengths)), np.float32)
-        for row, length in zip(waveform, lengths, strict=True):
-            row[:length] = speech_like(length, length)
-        ours = cpu.run(waveform, np.array(lengths))
-        theirs = flat.run(waveform, np.array(lengths))
-        np.testing.assert_array_equal(ours["frame_lengths"], counts)
-        assert ours.keys() == theirs.keys()
-        for name, value in theirs.items():
-            assert ours[name].shape == value.shape
-            if not name.startswith("frame_"):
-                np.testing.assert_allclose(ours[name], value, atol=1e-4, err_msg=name)
-        for row, count in enumerate(counts):
-            for name in ("frame_logits", "frame_embeddings"):
-                own, other = ours[name][row, :count], theirs[name][row, :count]
-                np.testing.assert_allclose(own, other, atol=1e-4, err_msg=name)
 
 
 def test_it_is_made_of_standard_operators(published: tuple[Path, Path]) -> None:

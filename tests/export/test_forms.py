@@ -1,0 +1,87 @@
+"""The CPU's and the GPU's form of the graph give what the flat graph gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from emotion2vec_export.checkpoint import read_checkpoint
+from emotion2vec_export.config import AudioConfig
+from emotion2vec_export.cpu_graph import write_cpu_graph
+from emotion2vec_export.gpu_graph import shape_for_gpu
+from emotion2vec_export.graph import write_graph
+from emotion2vec_export.parity import speech_like
+from emotion2vec_export.runtime import OnnxModel
+from emotion2vec_export.weights import load_model
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "as published": {},
+    "pre-norm, scale per layer": {
+        "layer_norm_first": True,
+        "learned_alibi_scale_per_layer": True,
+    },
+    "group norm front end": {"extractor_mode": "default"},
+    "ALiBi on some heads": {"num_alibi_heads": 3},
+    "no ALiBi": {"use_alibi_encoder": False},
+    "no extra tokens": {"num_extra_tokens": 0},
+    "one convolution": {"feature_encoder_spec": "[(16, 40, 20)]"},
+    "kernels that are no multiple of the stride": {
+        "feature_encoder_spec": "[(16, 7, 3)] + [(16, 5, 2)] * 2 + [(24, 4, 3)] + [(16, 3, 1)] * 2"
+    },
+    "kernels smaller than the stride": {
+        "feature_encoder_spec": "[(16, 10, 5)] + [(16, 1, 2)] + [(24, 2, 3)] + [(16, 1, 1)]"
+    },
+    "fields longer than many hops": {
+        "feature_encoder_spec": "[(16, 9, 2)] * 3 + [(24, 12, 1), (16, 2, 2)]"
+    },
+    "an even positional kernel": {"conv_pos_width": 20, "conv_pos_depth": 2},
+    "the smallest positional kernel": {"conv_pos_width": 3, "conv_pos_depth": 1},
+    "a positional kernel that no row length divides": {"conv_pos_width": 24, "conv_pos_depth": 1},
+    "a norm before the positional convolutions": {"conv_pos_pre_ln": True},
+}
+
+
+@pytest.mark.parametrize("overrides", VARIANTS.values(), ids=VARIANTS.keys())
+def test_they_give_the_same(write_checkpoint, tmp_path: Path, overrides: dict[str, Any]) -> None:
+    checkpoint = read_checkpoint(write_checkpoint(seed=1, **overrides))
+    flat, gpu = tmp_path / "flat.onnx", tmp_path / "gpu.onnx"
+    write_graph(load_model(checkpoint.config, checkpoint.classes, checkpoint.weights), flat)
+    shaped = onnx.load(flat)
+    shape_for_gpu(shaped)
+    onnx.save(shaped, gpu)
+    onnx.checker.check_model(gpu, full_check=True)
+    theirs, audio = OnnxModel(flat), checkpoint.config.audio
+    # One frame; whole slices and one frame more or less; in a batch, with more padding than that.
+    cpu = OnnxModel(write_cpu_graph(flat, tmp_path))
+    for counts in [[1], [2], [32], [33], [65], [129], [1, 31, 64, 200]]:
+        assert_same(cpu, theirs, counts, audio)
+    # Every remainder of 8; in a batch whose rows lie beside each other.
+    for counts in [*([count] for count in range(1, 10)), [1, 31, 64, 20], [64, 3, 64]]:
+        assert_same(OnnxModel(gpu), theirs, counts, audio)
+
+
+def assert_same(
+    form: OnnxModel, flat: OnnxModel, counts: Sequence[int], audio: AudioConfig
+) -> None:
+    """Both give the same for a batch of clips with so many frames, the n-th with n samples more."""
+    field, hop = audio.frame_field, audio.frame_hop
+    lengths = [field + (count - 1) * hop + row % hop for row, count in enumerate(counts)]
+    waveform = np.zeros((len(lengths), max(lengths)), np.float32)
+    for row, length in zip(waveform, lengths, strict=True):
+        row[:length] = 0.5 + speech_like(length, length)
+    ours = form.run(waveform, np.array(lengths))
+    theirs = flat.run(waveform, np.array(lengths))
+    np.testing.assert_array_equal(ours["frame_lengths"], counts)
+    assert ours.keys() == theirs.keys()
+    for name, value in theirs.items():
+        assert ours[name].shape == value.shape
+        if not name.startswith("frame_"):
+            np.testing.assert_allclose(ours[name], value, atol=1e-4, err_msg=name)
+    for row, count in enumerate(counts):
+        for name in ("frame_logits", "frame_embeddings"):
+            own, other = ours[name][row, :count], theirs[name][row, :count]
+            np.testing.assert_allclose(own, other, atol=1e-4, err_msg=name)
