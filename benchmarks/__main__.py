@@ -18,19 +18,21 @@ from benchmarks import comparison, fidelity, latency, load, machine, models, rep
 from benchmarks.rivals import PEERS
 
 SECTIONS = ("latency", "fidelity", "peers", "load", "streams")
+CARD_SECTIONS = ("peers", "load", "streams")
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def main() -> int:
     """Exit status 0: the report is written, its path on stdout."""
     options = _parser().parse_args()
+    wanted = options.only or (CARD_SECTIONS if options.card else SECTIONS)
     # So that servers are stopped however the run ends.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     here, threads, logs = machine.describe(), machine.cores(), _logs()
     print(f"logs of all servers: {logs}", file=sys.stderr)
     results = report.Results(machine=here, short=options.short, seed=options.seed)
     for name, measure in _sections(options, logs, threads).items():
-        if name in options.only:
+        if name in wanted:
             results = replace(results, **{name: measure()})
             # After each, so that a run which is stopped leaves what it has.
             path = report.write(results, options.output)
@@ -65,13 +67,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where the report goes (default: benchmarks/results/DATE)",
     )
-    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS)
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, help="default: all there are")
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
     parser.add_argument(
         "--card",
         action="store_true",
-        help="the large model in fp16 on a GPU, instead of models on the CPU; "
-        "give --only peers load streams",
+        help="peers, load and streams with the large model in fp16 on a GPU",
     )
     parser.add_argument("--seed", type=int, default=0, help="of clips and arrivals")
     return parser
@@ -104,9 +105,10 @@ def _peer_plans(options: argparse.Namespace, cores: int) -> list[comparison.Plan
         brief = replace(middling, callers=(64,), rounds=2, seconds=3, warmup=1, ceiling_seconds=7)
         light, middling = replace(brief, model="light", callers=(1, 64)), brief
     # Where cores are many, the model is given half of them.
-    if spare := cores // 4 * 2:
-        return [replace(light, spare=spare), replace(middling, spare=spare)]
-    plans = [light, middling, replace(middling, spare=1)]
+    spare = cores // 4 * 2
+    plans = [replace(light, spare=spare), replace(middling, spare=spare)]
+    if not spare:
+        plans.append(replace(middling, spare=1))
     # Enough time for the large model to answer some dozens of clips.
     large = plan("large", (8,), seconds=40, warmup=8, ceiling_seconds=140)
     return plans if options.short else [*plans, large]

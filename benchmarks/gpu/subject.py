@@ -1,6 +1,6 @@
 """The model that is measured: true architecture, seeded random weights, made on the spot.
 
-python -m benchmarks.gpu.subject DIR    # writes the large one's bundle
+`python -m benchmarks.gpu.subject DIR` writes the large one's bundle.
 """
 
 from __future__ import annotations

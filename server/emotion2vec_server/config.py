@@ -74,8 +74,8 @@ class Settings(BaseSettings):
     decode_threads: AutoCount = Field(0, description="Audio decoding threads; 0: by core count.")
 
     max_batch_seconds: Seconds = Field(
-        # Of a batch twice as long a GPU's kernels could not number the values in 32 bits.
         240.0,
+        # Beyond 870 s, 32 bits can't number the values of the front end (docs/gpu.md).
         le=600,
         description="Most audio in one batch, padding included.",
     )

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.arrivals import Percentiles, mean_batch, poisson
@@ -14,7 +14,6 @@ from benchmarks.arrivals import Percentiles, mean_batch, poisson
 DURATIONS = st.lists(st.floats(0, 1e3), min_size=1, max_size=200)
 
 
-@settings(deadline=None)
 @given(rate=st.floats(0.01, 500), seconds=st.floats(0.01, 20), seed=st.integers(0, 2**32))
 def test_arrivals_are_sorted_and_lie_within_their_time(
     rate: float, seconds: float, seed: int
@@ -47,7 +46,6 @@ def test_percentiles_of_nothing_are_zero() -> None:
     assert Percentiles.of([]) == Percentiles(0.0, 0.0, 0.0, 0.0)
 
 
-@settings(deadline=None)
 @given(DURATIONS)
 def test_percentiles_are_ordered_and_among_the_durations(durations: list[float]) -> None:
     found = Percentiles.of(durations)
@@ -55,7 +53,6 @@ def test_percentiles_are_ordered_and_among_the_durations(durations: list[float])
     assert {found.p50, found.p95, found.p99} <= set(durations)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 64), min_size=1, max_size=20))
 def test_mean_batch_is_that_of_the_batches(batches: list[int]) -> None:
     of_requests = [size for size in batches for _ in range(size)]

@@ -29,6 +29,14 @@ def test_a_run_that_is_stopped_leaves_what_it_has(
     assert "Left out: mosec is down." in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("cores", [2, 16])
+def test_the_long_form_compares_all_models(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmarks"])
+    plans = command._peer_plans(command._parser().parse_args(), cores)
+    assert {plan.model for plan in plans} == {"light", "middling", "large"}
+    assert all(cores - plan.spare >= 1 for plan in plans)
+
+
 def test_a_server_that_ended_is_not_waited_for() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as server:
         assert process.alive(server.pid)

@@ -146,7 +146,7 @@ def test_peers_say_who_failed_how() -> None:
 
 def test_load_shows_padding_only_where_known() -> None:
     lines = report.load_section(LOAD, "load.png").splitlines()
-    assert any("| 12.5% |" in line and line.startswith("| demo | 1 |") for line in lines)
+    assert any("| 12.5% | 88% |" in line and line.startswith("| demo | 1 |") for line in lines)
     assert any(line.startswith("| demo | open, 50%: 25/s |") for line in lines)
 
 
@@ -197,6 +197,8 @@ def test_a_cell_counts_each_request() -> None:
         metrics={
             'emotion2vec_padding_ratio_sum{model="a"}': 0.6,
             'emotion2vec_padding_ratio_count{model="a"}': 3.0,
+            'emotion2vec_inference_seconds_sum{model="a"}': 3.0,
+            'emotion2vec_inference_seconds_count{model="a"}': 3.0,
         },
     )
     cell = Cell.of(outcome)
@@ -204,8 +206,10 @@ def test_a_cell_counts_each_request() -> None:
     assert cell.server_cpu == pytest.approx(100.0)
     assert cell.batch == pytest.approx(2.0)
     assert cell.padding == pytest.approx(0.2)
+    assert cell.busy == pytest.approx(1.5)
 
 
 def test_a_cell_without_answers_divides_by_nothing() -> None:
     cell = Cell.of(Outcome(seconds=2.0, errors={"UNAVAILABLE": 9}))
-    assert (cell.rate, cell.server_cpu, cell.padding) == (0.0, 0.0, None)
+    assert (cell.rate, cell.server_cpu) == (0.0, 0.0)
+    assert (cell.padding, cell.busy) == (None, None)

@@ -12,7 +12,7 @@ import grpc
 import numpy as np
 import pytest
 from emotion2vec.v1 import recognition_pb2, service_pb2
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import plots, streamgen
@@ -26,7 +26,6 @@ EVER = (0.0, 1e9)
 
 
 @given(frame=st.integers(0, 10_000), lookahead=st.integers(0, 100))
-@settings(deadline=None)
 def test_a_frame_is_due_with_the_chunk_that_completes_it(frame: int, lookahead: int) -> None:
     # As the server counts: so many samples make frame + lookahead + 1 frames, one less does not.
     samples = (frame + lookahead) * FRAME_HOP + FRAME_FIELD
@@ -50,7 +49,6 @@ def test_delays_count_from_the_chunk_and_turnarounds_from_the_newest_frame() -> 
     length=st.floats(0.1, 10),
     lookahead=st.integers(0, 50),
 )
-@settings(deadline=None)
 def test_each_frame_that_falls_due_counts_once(
     sizes: list[int], begin: float, length: float, lookahead: int
 ) -> None:
@@ -91,7 +89,6 @@ def test_a_gap_or_a_repetition_is_an_error(first: int, count: int) -> None:
     most=st.integers(1, 256),
     halvings=st.integers(0, 9),
 )
-@settings(deadline=None)
 def test_the_search_brackets_the_capacity(
     capacity: int, first: int, most: int, halvings: int
 ) -> None:

@@ -401,7 +401,7 @@ def test_a_file_named_like_a_pattern_is_that_file(tmp_path: Path) -> None:
     assert list(expand([str(path)])) == [path]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(names=st.lists(st.sampled_from(["a.wav", "b", "b/c.MP3", "b/../a.wav", "."]), max_size=6))
 def test_each_file_comes_once(names: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     root = tmp_path_factory.mktemp("once")

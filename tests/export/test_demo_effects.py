@@ -65,7 +65,7 @@ def test_companding_is_near_and_not_equal() -> None:
     assert 0 < np.abs(after - before).max() < 0.02
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 2**31), st.integers(400, 20000))
 def test_nonspeech_has_the_size_asked_for_and_fits(seed: int, size: int) -> None:
     samples = nonspeech(np.random.default_rng(seed), size)
@@ -75,7 +75,7 @@ def test_nonspeech_has_the_size_asked_for_and_fits(seed: int, size: int) -> None
     np.testing.assert_array_equal(samples, nonspeech(np.random.default_rng(seed), size))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 2**31), st.sampled_from([0.0, 1e-30, 1e-3, 1.0, 1e3]))
 def test_effects_stay_finite_at_any_level(seed: int, level: float) -> None:
     rng = np.random.default_rng(seed)

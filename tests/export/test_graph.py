@@ -38,7 +38,7 @@ def runtime(exported: Path) -> OnnxModel:
     return OnnxModel(exported)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.integers(400, 8000), min_size=1, max_size=4))
 def test_onnx_runtime_gives_what_torch_gives(model, runtime, lengths: list[int]) -> None:
     waveform = np.zeros((len(lengths), max(lengths)), np.float32)

@@ -154,7 +154,7 @@ def test_results_stay_close(pair: Pair) -> None:
         assert np.abs(ours - theirs).max() < BOUNDS.frame_embedding
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     samples=st.integers(400, 20000),
     neighbour=st.integers(400, 20000),
@@ -169,7 +169,7 @@ def test_nothing_is_ever_not_a_number(
         assert np.isfinite(value).all(), name
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(samples=st.integers(400, 8000), neighbour=st.integers(400, 16000))
 def test_a_neighbour_moves_nothing(model: OnnxModel, samples: int, neighbour: int) -> None:
     clip, other = speech_like(samples, 1), speech_like(neighbour, 2)

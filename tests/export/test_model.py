@@ -77,7 +77,7 @@ def model(micro_checkpoint) -> Emotion2vec:
     return load_model(checkpoint.config, checkpoint.classes, checkpoint.weights)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.integers(400, 6000), min_size=2, max_size=5), st.integers(0, 2000))
 def test_padding_changes_nothing(model, lengths: list[int], surplus: int) -> None:
     clips = [speech_like(length, seed) for seed, length in enumerate(lengths)]

@@ -72,7 +72,6 @@ def run(model: OnnxModel, *clips: np.ndarray) -> dict[str, np.ndarray]:
     return model.run(waveform, lengths)
 
 
-@settings(deadline=None)
 @given(MATRICES)
 def test_no_pair_of_weights_can_saturate_16_bits(weight: np.ndarray) -> None:
     levels = quantize_columns(weight).levels.astype(np.int64)
@@ -81,7 +80,6 @@ def test_no_pair_of_weights_can_saturate_16_bits(weight: np.ndarray) -> None:
     assert PAIR_TOP * ACTIVATION_TOP < 2**15
 
 
-@settings(deadline=None)
 @given(MATRICES)
 def test_a_weight_is_off_by_half_a_level_at_most(weight: np.ndarray) -> None:
     levels, scales = quantize_columns(weight)
@@ -93,7 +91,6 @@ def test_a_column_of_ordinary_weights_uses_the_whole_range() -> None:
     assert np.abs(quantize_columns(weight).levels).max(axis=0).mean() > 0.85 * WEIGHT_TOP
 
 
-@settings(deadline=None)
 @given(MATRICES, st.integers(0, 9))
 def test_balancing_keeps_to_the_tops(weight: np.ndarray, seed: int) -> None:
     typical = np.random.default_rng(seed).standard_normal(len(weight))
@@ -174,7 +171,7 @@ def test_results_stay_close(fp32: Path, int8: Path) -> None:
     np.testing.assert_array_equal(exact["frame_lengths"], rounded["frame_lengths"])
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(samples=st.integers(400, 8000), neighbour=st.integers(400, 16000), loudness=st.floats(0, 99))
 def test_a_neighbour_moves_nothing(
     int8_model: OnnxModel, samples: int, neighbour: int, loudness: float

@@ -106,7 +106,7 @@ class Play:
         assert set(self.gone.values()) <= {1}
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(COSTS, STEPS)
 def test_every_request_leaves_once_within_the_budget_and_in_time(
     cost: Line, steps: list[tuple[object, ...]]
@@ -131,7 +131,6 @@ def test_every_request_leaves_once_within_the_budget_and_in_time(
     assert not play.waiting
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 100)), min_size=1, max_size=60))
 def test_the_fair_queue_serves_all_and_counts_right(arrivals: list[tuple[str, int]]) -> None:
     queue: FairQueue[Ticket] = FairQueue()
@@ -150,7 +149,6 @@ def test_the_fair_queue_serves_all_and_counts_right(arrivals: list[tuple[str, in
         assert own == [ticket for ticket in tickets if ticket.caller == caller]
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 100), min_size=20, max_size=60), st.integers(1, 100))
 def test_callers_who_both_wait_get_equal_frames(many: list[int], few: int) -> None:
     """The bound of start-time fair queueing: the difference is at most one request of each."""

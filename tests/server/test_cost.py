@@ -119,7 +119,7 @@ def test_any_limits_can_be_measured(max_batch: int, max_frames: int) -> None:
     assert model.seconds(1, max_frames) > 0
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.builds(Point, st.integers(1, 64), st.integers(1, 1500), st.floats(1e-5, 100)),

@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 from emotion2vec_server.sample_buffer import SampleBuffer
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 40_000), st.floats(0, 1)), max_size=20))
 def test_keeps_what_was_not_forgotten(steps: list[tuple[int, float]]) -> None:
     buffer = SampleBuffer()

@@ -49,7 +49,7 @@ def streams(draw: st.DrawFn) -> list[tuple[int, list[int]]]:
     ]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(streams(), st.booleans(), st.booleans())
 def test_frames_tile_and_final_equals_recognize(
     stream: list[tuple[int, list[int]]], interim: bool, voice: bool

@@ -121,7 +121,7 @@ def test_frames_of_a_pause_too_short_to_end_speech_count_as_speech() -> None:
     assert gate.in_speech(0, 40).all()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 5 * RATE), max_size=40))
 def test_chunking_changes_nothing(cuts: list[int]) -> None:
     samples = np.concatenate([noise(1.0, -50), speech(2.0), noise(2.0, -50)])
@@ -132,7 +132,7 @@ def test_chunking_changes_nothing(cuts: list[int]) -> None:
     np.testing.assert_array_equal(gate.in_speech(0, 250), whole.in_speech(0, 250))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.floats(0.02, 1.5), st.sampled_from([-90, -50, -30, -10])), max_size=8))
 def test_changes_alternate_and_run_forward(pieces: list[tuple[float, int]]) -> None:
     samples = np.concatenate([np.zeros(0, np.float32), *(noise(*piece) for piece in pieces)])

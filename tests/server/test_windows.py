@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from emotion2vec_server.errors import InvalidRequestError
 from emotion2vec_server.windows import Framing, Window, Windower, framing_of
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.server.live import FIELD, HOP, frame_count, make_manifest
@@ -54,7 +54,6 @@ def assert_holds_its_frames(window: Window) -> None:
     np.testing.assert_array_equal(window.samples, np.arange(begin, window.end_sample))
 
 
-@settings(deadline=None)
 @given(framings(), chunkings(), st.booleans())
 def test_final_frames_tile_the_utterance(
     framing: Framing, chunking: tuple[int, list[int]], early: bool
@@ -66,7 +65,6 @@ def test_final_frames_tile_the_utterance(
         assert_holds_its_frames(window)
 
 
-@settings(deadline=None)
 @given(framings(), chunkings(), st.booleans())
 @example(make_framing(2, 1, 1), (16001, [15760]), False)
 def test_windows_do_not_depend_on_the_chunking(
@@ -80,7 +78,6 @@ def test_windows_do_not_depend_on_the_chunking(
         np.testing.assert_array_equal(one.samples, other.samples)
 
 
-@settings(deadline=None)
 @given(framings(), chunkings())
 def test_final_frames_have_the_lookahead_and_the_left_context(
     framing: Framing, chunking: tuple[int, list[int]]
@@ -93,7 +90,6 @@ def test_final_frames_have_the_lookahead_and_the_left_context(
         assert window.first_frame == 0 or left >= framing.window - framing.lookahead - framing.hop
 
 
-@settings(deadline=None)
 @given(framings(), chunkings(), st.data())
 def test_any_sequence_of_hops_tiles(
     framing: Framing, chunking: tuple[int, list[int]], data: st.DataObject
@@ -111,7 +107,6 @@ def test_any_sequence_of_hops_tiles(
         assert_holds_its_frames(window)
 
 
-@settings(deadline=None)
 @given(framings(), st.integers(0, 90))
 def test_steady_windows_have_one_length(framing: Framing, frames: int) -> None:
     windower = Windower(framing)

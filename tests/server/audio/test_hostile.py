@@ -36,13 +36,13 @@ def try_to_decode(data: bytes, spec: AudioSpec = DETECT) -> None:
         assert np.isfinite(audio.floats).all()
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(data=st.binary(max_size=3000), encoding=st.sampled_from(CONTAINERS))
 def test_random_bytes(data: bytes, encoding: Encoding) -> None:
     try_to_decode(data, AudioSpec(encoding))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     magic=st.sampled_from(
         [b"RIFF\0\0\0\0WAVEfmt ", b"fLaC", b"OggS\0", b"\0\0\0\x14ftypM4A ", b"ID3\4\0\0\0\0\0\0",
@@ -54,7 +54,7 @@ def test_random_bytes_behind_a_signature(magic: bytes, data: bytes) -> None:
     try_to_decode(magic + data)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     data=st.binary(max_size=999),
     encoding=st.sampled_from([e for e in Encoding if e.is_raw]),
@@ -77,7 +77,7 @@ def test_damaged_files(
 ) -> None:
     original = files[name]
 
-    @settings(deadline=None, max_examples=60)
+    @settings(max_examples=60)
     @given(
         cut=st.integers(0, len(original)),
         flips=st.lists(
@@ -126,7 +126,7 @@ def test_damaged_ogg_with_true_checksums(files: dict[str, bytes], name: str) -> 
     original = files[name]
     assert ogg_with_true_checksums(original) == original
 
-    @settings(deadline=None, max_examples=40)
+    @settings(max_examples=40)
     @given(
         flips=st.lists(
             st.tuples(

@@ -124,7 +124,7 @@ def test_a_stream_takes_raw_audio_only() -> None:
     assert caught.value.field == "audio_config.encoding"
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     encoding=st.sampled_from(RAW),
     rate=st.sampled_from([8000, 11025, 16000, 22050, 44100, 48000, 96000, 192000, 12347]),
@@ -184,7 +184,7 @@ def test_a_stream_refuses_what_is_no_number(bad: float, rate: int) -> None:
     assert caught.value.field == "audio"
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(rate=st.integers(8000, 192000), count=st.integers(1, 20000))
 def test_any_rate_keeps_its_length(rate: int, count: int) -> None:
     resampler = Resampler(rate)
