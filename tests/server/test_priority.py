@@ -9,6 +9,9 @@ import threading
 import pytest
 from emotion2vec_server.priority import give_way
 
+_NICEST = 19
+"""Linux gives way no further (setpriority(2)), however nice the tests themselves are run."""
+
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere priorities are a process's")
 def test_a_thread_and_what_it_starts_give_way_and_the_main_thread_does_not() -> None:
@@ -30,4 +33,5 @@ def test_a_thread_and_what_it_starts_give_way_and_the_main_thread_does_not() -> 
     loader.start()
     loader.join()
     look("main")
-    assert seen == {"loader": before + 5, "worker": before + 5, "main": before}
+    behind = min(before + 5, _NICEST)
+    assert seen == {"loader": behind, "worker": behind, "main": before}
