@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from emotion2vec_export import pipeline
 from emotion2vec_export.__main__ import main
 from emotion2vec_export.checkpoint import read_checkpoint
 from emotion2vec_export.graph import write_graph
@@ -28,6 +30,13 @@ class Silence:
     def measured(self, precision: str, parity: Parity) -> None: ...
 
     def unmeasured(self, precision: str, why: str) -> None: ...
+
+
+def write_flat(directory: Path, path: Path) -> Path:
+    """Writes the flat graph of the checkpoint in `directory` to `path`; returns it."""
+    checkpoint = read_checkpoint(directory)
+    write_graph(load_model(checkpoint.config, checkpoint.classes, checkpoint.weights), path)
+    return path
 
 
 def _export(checkpoint: Path, output: Path) -> Manifest:
@@ -91,8 +100,15 @@ def micro_bundle(micro_checkpoint: Path, exported_by_command: tuple[int, str, st
 
 @pytest.fixture(scope="session")
 def flat_graph(micro_checkpoint: Path) -> Path:
-    """What the graphs for GPUs are made from."""
-    checkpoint = read_checkpoint(micro_checkpoint)
-    path = micro_checkpoint.parent / "flat.onnx"
-    write_graph(load_model(checkpoint.config, checkpoint.classes, checkpoint.weights), path)
-    return path
+    """What the forms for CPU and GPU are made from: to export takes most of a test's time."""
+    return write_flat(micro_checkpoint, micro_checkpoint.parent / "flat.onnx")
+
+
+@pytest.fixture
+def already_exported(flat_graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pipeline takes `flat_graph` for the graph of `micro_checkpoint`."""
+
+    def copy(model: object, path: Path) -> None:
+        shutil.copyfile(flat_graph, path)
+
+    monkeypatch.setattr(pipeline, "write_graph", copy)

@@ -10,31 +10,21 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from emotion2vec_export.checkpoint import read_checkpoint
 from emotion2vec_export.cpu_graph import write_cpu_graph
-from emotion2vec_export.graph import tensor_specs, write_graph
+from emotion2vec_export.graph import tensor_specs
 from emotion2vec_export.nodes import nested
 from emotion2vec_export.parity import speech_like
 from emotion2vec_export.synthetic import Size
-from emotion2vec_export.weights import load_model
+
+from tests.export.conftest import write_flat
 
 RATE = 16000
 
 
-def write_both(checkpoint_directory: Path, directory: Path) -> tuple[Path, Path]:
-    """The flat graph and the CPU's."""
-    checkpoint = read_checkpoint(checkpoint_directory)
-    model = load_model(checkpoint.config, checkpoint.classes, checkpoint.weights)
-    flat = directory / "flat.onnx"
-    write_graph(model, flat)
-    return flat, write_cpu_graph(flat, directory)
-
-
 @pytest.fixture(scope="module")
-def published(
-    micro_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, Path]:
-    return write_both(micro_checkpoint, tmp_path_factory.mktemp("published"))
+def published(flat_graph: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The flat graph and the CPU's."""
+    return flat_graph, write_cpu_graph(flat_graph, tmp_path_factory.mktemp("published"))
 
 
 def test_it_is_made_of_standard_operators(published: tuple[Path, Path]) -> None:
@@ -54,7 +44,8 @@ def test_it_is_made_of_standard_operators(published: tuple[Path, Path]) -> None:
 
 def test_no_tensor_holds_the_front_end_of_a_whole_clip(write_checkpoint, tmp_path: Path) -> None:
     size = Size(32, 4, 0, 1, channels=128, conv_pos_groups=4)
-    flat, cpu = write_both(write_checkpoint(size=size), tmp_path)
+    flat = write_flat(write_checkpoint(size=size), tmp_path / "flat.onnx")
+    cpu = write_cpu_graph(flat, tmp_path)
     # What the first convolution gives: float32, 64 values a frame and channel.
     assert largest_tensor(flat, seconds=5) > 249 * 64 * 128 * 4
     # Of a slice of 32 frames, what the second one reads: three values side by side.

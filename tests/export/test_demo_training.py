@@ -13,7 +13,7 @@ from emotion2vec_export.demo.recipe import Plan
 from emotion2vec_export.demo.training import batch_logits, build_model, train
 from numpy.typing import NDArray
 
-PLAN = Plan(steps=25, learning_rate=2e-3, warmup=0.2)
+PLAN = Plan(steps=12, learning_rate=2e-3, warmup=0.2)
 
 
 def toy_clips() -> dict[str, list[NDArray[np.int16]]]:
@@ -46,7 +46,7 @@ def test_the_loss_falls() -> None:
 
 
 def test_a_run_repeats_itself() -> None:
-    plan = Plan(steps=3)
+    plan = Plan(steps=2)
     first, second = (
         [progress.loss for progress in train(build_model(plan.seed), maker(), plan)]
         for _ in range(2)

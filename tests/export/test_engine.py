@@ -9,13 +9,13 @@ import onnx
 import pytest
 from emotion2vec_export.checkpoint import read_checkpoint
 from emotion2vec_export.errors import ExportError
-from emotion2vec_export.graph import write_graph
-from emotion2vec_export.half import halve
+from emotion2vec_export.gpu_graph import write_gpu_graph
 from emotion2vec_export.pipeline import export_bundle
 from emotion2vec_export.synthetic import Size, write_synthetic
-from emotion2vec_export.weights import load_model
 from emotion2vec_server.backends.select import load_backend
 from emotion2vec_server.bundle import Engine, load_bundle
+
+from tests.export.conftest import write_flat
 
 pytest.importorskip("tensorrt_rtx", reason="there is none for this system")
 
@@ -35,18 +35,12 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def flat(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return flat_graph(checkpoint, tmp_path_factory.mktemp("flat") / "model.onnx")
+    return write_flat(checkpoint, tmp_path_factory.mktemp("flat") / "model.onnx")
 
 
 @pytest.fixture(scope="module")
 def fp16(flat: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return halve(flat, tmp_path_factory.mktemp("fp16"))
-
-
-def flat_graph(directory: Path, path: Path) -> Path:
-    checkpoint = read_checkpoint(directory)
-    write_graph(load_model(checkpoint.config, checkpoint.classes, checkpoint.weights), path)
-    return path
+    return write_gpu_graph(flat, tmp_path_factory.mktemp("fp16"))
 
 
 def build(graph: Path, directory: Path) -> tuple[Path, Engine, list[str]]:
@@ -71,8 +65,8 @@ def test_an_engine_is_built_for_all_cards(fp16: Path, tmp_path: Path) -> None:
 def test_the_real_architecture_fits(tmp_path: Path) -> None:
     """At emotion2vec+ large's own widths; its 24 blocks are all alike, so two stand for them."""
     write_synthetic(tmp_path / "checkpoint", Size(1024, 16, 1, 1), 0)
-    graph = flat_graph(tmp_path / "checkpoint", tmp_path / "model.onnx")
-    path, _, _ = build(halve(graph, tmp_path), tmp_path)
+    graph = write_flat(tmp_path / "checkpoint", tmp_path / "model.onnx")
+    path, _, _ = build(write_gpu_graph(graph, tmp_path), tmp_path)
     assert path.stat().st_size > 50e6
 
 

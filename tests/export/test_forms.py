@@ -13,48 +13,53 @@ from emotion2vec_export.checkpoint import read_checkpoint
 from emotion2vec_export.config import AudioConfig
 from emotion2vec_export.cpu_graph import write_cpu_graph
 from emotion2vec_export.gpu_graph import shape_for_gpu
-from emotion2vec_export.graph import write_graph
 from emotion2vec_export.parity import speech_like
 from emotion2vec_export.runtime import OnnxModel
-from emotion2vec_export.weights import load_model
 
+from tests.export.conftest import write_flat
+
+# Of front end, positional convolutions and attention at once: they are rewritten one by one.
 VARIANTS: dict[str, dict[str, Any]] = {
     "as published": {},
-    "pre-norm, scale per layer": {
+    "group norm; an even positional kernel; pre-norm, ALiBi's scale per layer": {
+        "extractor_mode": "default",
+        "conv_pos_width": 20,
+        "conv_pos_depth": 2,
         "layer_norm_first": True,
         "learned_alibi_scale_per_layer": True,
     },
-    "group norm front end": {"extractor_mode": "default"},
-    "ALiBi on some heads": {"num_alibi_heads": 3},
-    "no ALiBi": {"use_alibi_encoder": False},
-    "no extra tokens": {"num_extra_tokens": 0},
-    "one convolution": {"feature_encoder_spec": "[(16, 40, 20)]"},
-    "kernels that are no multiple of the stride": {
-        "feature_encoder_spec": "[(16, 7, 3)] + [(16, 5, 2)] * 2 + [(24, 4, 3)] + [(16, 3, 1)] * 2"
+    "one convolution; the smallest positional kernel; ALiBi on some heads": {
+        "feature_encoder_spec": "[(16, 40, 20)]",
+        "conv_pos_width": 3,
+        "conv_pos_depth": 1,
+        "num_alibi_heads": 3,
     },
-    "kernels smaller than the stride": {
-        "feature_encoder_spec": "[(16, 10, 5)] + [(16, 1, 2)] + [(24, 2, 3)] + [(16, 1, 1)]"
+    "kernels no multiple of the stride; a positional one that no row length divides; no ALiBi": {
+        "feature_encoder_spec": "[(16, 7, 3)] + [(16, 5, 2)] * 2 + [(24, 4, 3)] + [(16, 3, 1)] * 2",
+        "conv_pos_width": 24,
+        "conv_pos_depth": 1,
+        "use_alibi_encoder": False,
+    },
+    "kernels smaller than the stride; a norm before positions; no extra tokens": {
+        "feature_encoder_spec": "[(16, 10, 5)] + [(16, 1, 2)] + [(24, 2, 3)] + [(16, 1, 1)]",
+        "conv_pos_pre_ln": True,
+        "num_extra_tokens": 0,
     },
     "fields longer than many hops": {
         "feature_encoder_spec": "[(16, 9, 2)] * 3 + [(24, 12, 1), (16, 2, 2)]"
     },
-    "an even positional kernel": {"conv_pos_width": 20, "conv_pos_depth": 2},
-    "the smallest positional kernel": {"conv_pos_width": 3, "conv_pos_depth": 1},
-    "a positional kernel that no row length divides": {"conv_pos_width": 24, "conv_pos_depth": 1},
-    "a norm before the positional convolutions": {"conv_pos_pre_ln": True},
 }
 
 
 @pytest.mark.parametrize("overrides", VARIANTS.values(), ids=VARIANTS.keys())
 def test_they_give_the_same(write_checkpoint, tmp_path: Path, overrides: dict[str, Any]) -> None:
-    checkpoint = read_checkpoint(write_checkpoint(seed=1, **overrides))
-    flat, gpu = tmp_path / "flat.onnx", tmp_path / "gpu.onnx"
-    write_graph(load_model(checkpoint.config, checkpoint.classes, checkpoint.weights), flat)
+    directory = write_checkpoint(seed=1, **overrides)
+    flat, gpu = write_flat(directory, tmp_path / "flat.onnx"), tmp_path / "gpu.onnx"
     shaped = onnx.load(flat)
     shape_for_gpu(shaped)
     onnx.save(shaped, gpu)
     onnx.checker.check_model(gpu, full_check=True)
-    theirs, audio = OnnxModel(flat), checkpoint.config.audio
+    theirs, audio = OnnxModel(flat), read_checkpoint(directory).config.audio
     # One frame; whole slices and one frame more or less; in a batch, with more padding than that.
     cpu = OnnxModel(write_cpu_graph(flat, tmp_path))
     for counts in [[1], [2], [32], [33], [65], [129], [1, 31, 64, 200]]:

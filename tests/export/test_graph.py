@@ -27,15 +27,8 @@ def model(micro_checkpoint: Path) -> Emotion2vec:
 
 
 @pytest.fixture(scope="module")
-def exported(model: Emotion2vec, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("flat") / "model.onnx"
-    write_graph(model, path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def runtime(exported: Path) -> OnnxModel:
-    return OnnxModel(exported)
+def runtime(flat_graph: Path) -> OnnxModel:
+    return OnnxModel(flat_graph)
 
 
 @settings(max_examples=25)
@@ -59,8 +52,8 @@ def test_the_shortest_clips_have_whole_frames(runtime, samples: int) -> None:
     assert outputs["frame_logits"].shape[1] == outputs["frame_lengths"][0]
 
 
-def test_axes_are_named(exported: Path) -> None:
-    inputs, outputs = tensor_specs(exported)
+def test_axes_are_named(flat_graph: Path) -> None:
+    inputs, outputs = tensor_specs(flat_graph)
     assert {spec.name: spec.shape for spec in (*inputs, *outputs)} == {
         "waveform": ("batch", "samples"),
         "lengths": ("batch",),
@@ -72,9 +65,9 @@ def test_axes_are_named(exported: Path) -> None:
     }
 
 
-def test_the_graph_is_made_of_whole_operators(exported: Path) -> None:
+def test_the_graph_is_made_of_whole_operators(flat_graph: Path) -> None:
     """What one node can say is not spelled out: a chain is slower, and unsafe in fp16."""
-    loaded = onnx.load(exported)
+    loaded = onnx.load(flat_graph)
     onnx.checker.check_model(loaded, full_check=True)
     nodes = Counter(node.op_type for node in loaded.graph.node)
     assert {node.domain for node in loaded.graph.node} == {""}

@@ -11,25 +11,25 @@ import onnx
 import pytest
 from emotion2vec_export.checkpoint import read_checkpoint
 from emotion2vec_export.errors import ExportError
-from emotion2vec_export.graph import tensor_specs, write_graph
+from emotion2vec_export.graph import tensor_specs
 from emotion2vec_export.half import halve
 from emotion2vec_export.parity import softmax, speech_like
 from emotion2vec_export.pipeline import export_bundle
 from emotion2vec_export.precision import RECIPES
 from emotion2vec_export.runtime import OnnxModel
-from emotion2vec_export.synthetic import Size, write_synthetic
-from emotion2vec_export.weights import load_model
+from emotion2vec_export.synthetic import write_synthetic
 from emotion2vec_server.backends.select import load_backend
 from emotion2vec_server.bundle import load_bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, numpy_helper
 
+from tests.export.conftest import MICRO, write_flat
+
 BOUNDS = RECIPES["fp16"].bounds
 PRODUCTS = {"Attention", "Conv", "Gemm", "MatMul"}
 SENSITIVE = {"Div", "Exp", "Pow", "ReduceMean", "ReduceSum", "Reciprocal", "Softmax", "Sqrt", "Sub"}
 # Each takes ways through the graph that the others don't.
-MICRO = Size(embed_dim=32, heads=4, prenet_depth=1, depth=2, channels=16, conv_pos_groups=4)
 KINDS = {
     "emotion2vec+": {},
     "old": {
@@ -67,9 +67,7 @@ def model(fp16: Path) -> OnnxModel:
 def pair(request, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     directory = tmp_path_factory.mktemp("pair")
     write_synthetic(directory / "checkpoint", MICRO, 0, **KINDS[request.param])
-    checkpoint = read_checkpoint(directory / "checkpoint")
-    path = directory / "model.fp32.onnx"
-    write_graph(load_model(checkpoint.config, checkpoint.classes, checkpoint.weights), path)
+    path = write_flat(directory / "checkpoint", directory / "model.fp32.onnx")
     return Pair(request.param, path, halve(path, directory))
 
 
@@ -204,6 +202,7 @@ def test_a_graph_without_layers_is_refused(tmp_path: Path) -> None:
         halve(tmp_path / "model.onnx", tmp_path)
 
 
+@pytest.mark.usefixtures("already_exported")
 def test_a_bundle_holds_both_graphs(micro_checkpoint: Path, silence, tmp_path: Path) -> None:
     output = tmp_path / "bundle"
     export_bundle(

@@ -5,11 +5,8 @@ from pathlib import Path
 
 import pytest
 from emotion2vec_export import pipeline
-from emotion2vec_export.checkpoint import read_checkpoint
 from emotion2vec_export.errors import ExportError, UnfaithfulError
-from emotion2vec_export.graph import write_graph
 from emotion2vec_export.precision import RECIPES
-from emotion2vec_export.weights import load_model
 from emotion2vec_server.bundle import Label, Parity, ParityRow, load_bundle
 
 
@@ -41,14 +38,8 @@ def test_without_a_head_it_gives_embeddings_only(export, write_checkpoint, tmp_p
     assert all(row.probability_difference is None for row in artifact.parity.rows)
 
 
-def test_a_model_that_differs_is_refused(
-    export, write_checkpoint, micro_checkpoint, tmp_path, monkeypatch
-) -> None:
-    def write_another(model: object, path: Path) -> None:
-        other = read_checkpoint(micro_checkpoint)
-        write_graph(load_model(other.config, other.classes, other.weights), path)
-
-    monkeypatch.setattr(pipeline, "write_graph", write_another)
+@pytest.mark.usefixtures("already_exported")
+def test_a_model_that_differs_is_refused(export, write_checkpoint, tmp_path: Path) -> None:
     (tmp_path / "parent").mkdir()
     with pytest.raises(UnfaithfulError, match="a probability differs by"):
         export(write_checkpoint(labels=("a", "b", "<unk>")), tmp_path / "parent" / "bundle")

@@ -38,6 +38,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from tests.export.conftest import write_flat
+
 BOUNDS = RECIPES["int8"].bounds
 MATRICES = hnp.arrays(
     np.float32,
@@ -47,16 +49,8 @@ MATRICES = hnp.arrays(
 
 
 @pytest.fixture(scope="module")
-def fp32(micro_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The flat graph."""
-    path = tmp_path_factory.mktemp("flat") / "model.onnx"
-    write(path, micro_checkpoint)
-    return path
-
-
-def write(path: Path, directory: Path) -> None:
-    checkpoint = read_checkpoint(directory)
-    write_graph(load_model(checkpoint.config, checkpoint.classes, checkpoint.weights), path)
+def fp32(flat_graph: Path) -> Path:
+    return flat_graph
 
 
 @pytest.fixture(scope="module")
@@ -147,8 +141,7 @@ def test_every_layer_but_the_classifier_is_in_integers(fp32: Path, int8: Path) -
 
 def test_a_wide_front_end_is_in_integers(write_checkpoint, tmp_path: Path) -> None:
     size = Size(32, 4, 0, 1, channels=256, conv_pos_groups=4)
-    fp32 = tmp_path / "model.onnx"
-    write(fp32, write_checkpoint(size=size))
+    fp32 = write_flat(write_checkpoint(size=size), tmp_path / "model.onnx")
     int8 = quantize(fp32, tmp_path)
     # Two convolutions, the feature projection, and four in the block.
     assert operators(int8)["MatMulIntegerToFloat"] == 2 + 1 + 4
@@ -258,6 +251,7 @@ def test_large_weights_lie_beside_the_graph(int8: Path, tmp_path: Path, monkeypa
     )
 
 
+@pytest.mark.usefixtures("already_exported")
 @pytest.mark.parametrize("precisions", [["int8"], ["fp32", "int8"]])
 def test_a_bundle_holds_what_was_asked_for(
     precisions, micro_checkpoint: Path, silence, tmp_path: Path
@@ -292,9 +286,9 @@ def test_the_demo_model_keeps_its_answers(tmp_path: Path) -> None:
     """Trained weights are harder to round than random ones."""
     soundfile = pytest.importorskip("soundfile")
     root = Path(__file__).parents[2]
-    write(tmp_path / "flat.onnx", root / "export" / "demo" / "checkpoint")
+    flat = write_flat(root / "export" / "demo" / "checkpoint", tmp_path / "flat.onnx")
     exact = OnnxModel(DEMO_BUNDLE / "model.fp32.onnx")
-    rounded = OnnxModel(quantize(tmp_path / "flat.onnx", tmp_path))
+    rounded = OnnxModel(quantize(flat, tmp_path))
     heldout = root / "tests" / "data" / "heldout"
     differences = []
     for path in sorted(heldout.glob("*.flac"))[::3]:
