@@ -131,6 +131,7 @@ class Batcher(Generic[Item, Result]):
         deadline: float | None = None,
         urgent: bool = False,
         caller: str = "",
+        after: Sequence[int] = (),
     ) -> Completed[Result]:
         """Queues an item and waits for its result.
 
@@ -142,6 +143,7 @@ class Batcher(Generic[Item, Result]):
             deadline: `time.monotonic()` after which a result is worthless.
             urgent: whether it goes before those that are not (windows of live streams).
             caller: whom to share the model fairly between.
+            after: frames of the parts of the same recording that were queued just before this one.
 
         Raises:
             DeadlineExceededError: no result by the deadline; the model was spared where possible.
@@ -164,6 +166,7 @@ class Batcher(Generic[Item, Result]):
             deadline=self._due(deadline, now),
             urgent=urgent,
             caller=caller,
+            after=after,
             item=item,
             future=loop.create_future(),
         )

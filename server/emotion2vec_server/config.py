@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict
+from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
 
 from emotion2vec_server.errors import ConfigError
 
@@ -88,7 +88,9 @@ class Settings(BaseSettings):
         1024, description="Most requests that arrive or wait to be decoded at once."
     )
     max_upload_seconds: Seconds = Field(60.0, description="Longest time for a request to arrive.")
-    max_audio_seconds: Seconds = Field(300.0, description="Longest audio of one Recognize call.")
+    max_audio_seconds: Seconds = Field(
+        300.0, ge=1, description="Longest audio of one Recognize call."
+    )
     max_window_seconds: Annotated[float, Field(ge=2, le=120)] = Field(
         30.0, description="Longer audio is recognised in overlapping windows of this length."
     )
@@ -117,6 +119,8 @@ class Settings(BaseSettings):
             raise ValueError("window_overlap_seconds may be at most half of max_window_seconds")
         if self.max_batch_seconds < self.max_window_seconds:
             raise ValueError("max_batch_seconds must be at least max_window_seconds")
+        if self.max_queue_seconds < self.max_window_seconds:
+            raise ValueError("max_queue_seconds must be at least max_window_seconds")
         return self
 
 
@@ -133,6 +137,11 @@ def read_settings(arguments: list[str]) -> Settings:
         return CliApp.run(Settings, cli_args=arguments)
     except ValidationError as error:
         raise ConfigError(_explain(error)) from error
+    except SettingsError as error:
+        # Of all settings it alone is more than one value.
+        raise ConfigError(
+            f'{ENVIRONMENT_PREFIX}MODEL takes a JSON list, such as ["/models"]'
+        ) from error
 
 
 def _refuse_unknown_variables() -> None:

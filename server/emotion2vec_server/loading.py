@@ -111,7 +111,7 @@ def _load(
     instances = settings.instances or _INSTANCES.get(backend.provider, share.instances)
     runner = ModelRunner(backend)
     limits = _limits(settings, manifest)
-    key = _cost_key(backend, manifest, share.threads, instances)
+    key = _cost_key(backend, manifest, share.threads, instances, limits)
     batcher = Batcher(
         runner,
         _warm_up(
@@ -184,8 +184,10 @@ def _warm_up(
     return cost
 
 
-def _cost_key(backend: Backend, manifest: Manifest, threads: int, instances: int) -> dict[str, str]:
-    """All that the time of a batch depends on."""
+def _cost_key(
+    backend: Backend, manifest: Manifest, threads: int, instances: int, limits: BatchLimits
+) -> dict[str, str]:
+    """All that the time of a batch depends on, and which batches were run to measure it."""
     return {
         "model": manifest.version,
         "precision": backend.precision,
@@ -194,6 +196,8 @@ def _cost_key(backend: Backend, manifest: Manifest, threads: int, instances: int
         "cores": str(available_cores()),
         "threads": str(threads),
         "instances": str(instances),
+        "rows": str(limits.max_rows),
+        "frames": str(limits.max_frames),
     }
 
 

@@ -144,8 +144,11 @@ class Recognizer:
         frame_embeddings: bool = False,
         urgent: bool = False,
         caller: str = "",
+        after: Sequence[int] = (),
     ) -> Completed[ClipOutput]:
         """Runs one window [S] of any length that the batcher's budget takes.
+
+        `after` holds the frames of the windows of the same recording that came before it.
 
         Raises:
             InvalidRequestError: fewer samples than one frame needs.
@@ -164,6 +167,7 @@ class Recognizer:
             deadline=deadline,
             urgent=urgent,
             caller=caller,
+            after=after,
         )
 
     async def recognize(
@@ -198,6 +202,7 @@ class Recognizer:
             )
             return _single(window)
         cuts = cut(len(samples), self.manifest, self.max_window, self._overlap)
+        frames = [self.manifest.frame_count(part.stop - part.start) for part in cuts]
         windows = await _all_or_none(
             [
                 self.infer(
@@ -206,8 +211,9 @@ class Recognizer:
                     # The embedding is pooled here, over the frames that are kept.
                     frame_embeddings=True,
                     caller=caller,
+                    after=frames[:number],
                 )
-                for part in cuts
+                for number, part in enumerate(cuts)
             ]
         )
         return await asyncio.to_thread(

@@ -90,7 +90,7 @@ class LiveStreams:
         await self._calls.run(context, "StreamRecognize", self._serve(requests, context))
 
     async def _serve(self, requests: AsyncIterator[bytes], context: Context) -> None:
-        opening = self._read_opening(await anext(requests, b""))
+        opening = self._read_opening(await self._first(requests))
         session = self._admit(opening, context.peer())
         sequence = count()
         try:
@@ -101,6 +101,16 @@ class LiveStreams:
                     await self._write(context, message)
         finally:
             self._open.remove(session)
+
+    async def _first(self, requests: AsyncIterator[bytes]) -> bytes:
+        """The first message; empty where there is none."""
+        try:
+            async with asyncio.timeout(self._limits.idle):
+                return await anext(requests, b"")
+        except TimeoutError as error:
+            raise DeadlineExceededError(
+                f"no config came for {self._limits.idle:g} s: send it first"
+            ) from error
 
     async def _write(self, context: Context, message: service_pb2.StreamRecognizeResponse) -> None:
         """Waits while the caller does not read, if not for ever: its stream is another's place."""

@@ -326,7 +326,8 @@ async def test_512_callers_at_once(server: RunningServer) -> None:
 
 
 def test_a_full_queue_refuses_at_once(launch: Callable[..., RunningServer]) -> None:
-    server = launch("--max-queue-size", "4", "--max-queue-seconds", "20")
+    queue = ("--max-queue-size", "4", "--max-queue-seconds", "20")
+    server = launch(*queue, "--max-window-seconds", "20")
     with Callers(server) as callers:
         for length, room in ((1, 4), (8, 2)):
             busy = callers.occupy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -219,6 +220,24 @@ def test_a_caller_who_does_not_read_gives_up_its_place(speech: bytes) -> None:
         with pytest.raises(grpc.RpcError) as raised:
             list(deaf)
     assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert server.stop() == 0
+
+
+def test_a_caller_who_sends_no_config_is_not_waited_for() -> None:
+    server = start_server("--stream-idle-seconds", "1")
+    silence = threading.Event()
+
+    def say_nothing() -> Iterator[Request]:
+        silence.wait()
+        yield from ()
+
+    with server.channel() as channel:
+        stub = service_pb2_grpc.EmotionRecognitionServiceStub(channel)
+        with pytest.raises(grpc.RpcError) as raised:
+            next(stub.StreamRecognize(say_nothing(), timeout=30))
+        silence.set()
+    assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert "no config came for 1 s" in raised.value.details()
     assert server.stop() == 0
 
 

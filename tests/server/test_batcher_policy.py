@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from math import inf
 
 import pytest
 from emotion2vec_server.batching.estimator import Estimator
 from emotion2vec_server.batching.fair_queue import FairQueue, Ticket
 from emotion2vec_server.batching.gather import Gather
 from emotion2vec_server.batching.packing import Budget, pack
-from emotion2vec_server.batching.scheduler import Batch, BatchLimits, Scheduler
+from emotion2vec_server.batching.scheduler import Batch, BatchLimits, Refusal, Scheduler
 from emotion2vec_server.errors import OverloadedError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -229,6 +230,51 @@ def test_a_leader_with_little_time_does_not_make_many_wait_for_a_small_batch(
     assert turn.batch is not None
     assert list(turn.late) == ([leader] if is_late else [])
     assert list(turn.batch.tickets) == (tickets[1:9] if is_late else [leader])
+
+
+def test_behind_many_that_are_late_others_are_found() -> None:
+    """They may be all that waits: then nothing else would wake the worker."""
+    scheduler: Scheduler[Ticket] = Scheduler(Line(0.02, 5e-6), LIMITS)
+    late = [Ticket(50, 0.0, deadline=1.0, caller=f"late {number}") for number in range(35)]
+    patient = Ticket(50, 0.0, caller="patient")
+    for ticket in (*late, patient):
+        assert scheduler.offer(ticket, 0.0) is None
+    turn = scheduler.take(0.99, gather=False)
+    assert set(turn.late) == set(late)
+    assert turn.batch is not None
+    assert list(turn.batch.tickets) == [patient]
+
+
+def _offer_recording(
+    scheduler: Scheduler[Ticket], frames: list[int], deadline: float = inf
+) -> list[Refusal]:
+    """Its parts, one after the other."""
+    tickets = [
+        Ticket(part, 0.0, deadline=deadline, caller="long", after=frames[:number])
+        for number, part in enumerate(frames)
+    ]
+    return [refusal for ticket in tickets if (refusal := scheduler.offer(ticket, 0.0))]
+
+
+def test_a_recording_is_not_afraid_of_itself() -> None:
+    """Its own parts ahead of it are work that is known; those of others may take longer."""
+    cost, frames = Line(1e-9, 1e-3), [900] * 5 + [100]
+    needed = sum(cost.seconds(1, part) for part in frames)
+    idle, busy = Scheduler[Ticket](cost, LIMITS), Scheduler[Ticket](cost, LIMITS)
+    assert not _offer_recording(idle, frames, deadline=1.2 * needed)
+    for number in range(3):
+        assert busy.offer(Ticket(300, 0.0, caller=str(number)), 0.0) is None
+    refusals = _offer_recording(busy, frames, deadline=1.4 * needed)
+    assert {refusal.reason for refusal in refusals} == {"too_slow"}
+
+
+def test_a_recording_is_let_in_by_its_first_part() -> None:
+    """A queue that is shorter than one recording takes it, and then nobody, until it is done."""
+    limits = BatchLimits(max_frames=1000, max_queued_requests=4, max_queued_frames=2000)
+    scheduler: Scheduler[Ticket] = Scheduler(Line(0.1, 1e-4), limits)
+    assert not _offer_recording(scheduler, [900] * 8)
+    refusals = _offer_recording(scheduler, [900])
+    assert [refusal.reason for refusal in refusals] == ["queue_full"]
 
 
 def test_the_smallest_batch_that_is_worthwhile() -> None:

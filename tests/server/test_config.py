@@ -37,12 +37,28 @@ def test_a_flag_beats_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--tls-key", "key.pem"], "tls_certificate and tls_key"),
         (["--tls-client-ca", "ca.pem"], "tls_client_ca needs"),
         (["--window-overlap-seconds", "20"], "at most half"),
-        (["--max-batch-seconds", "10"], "at least max_window_seconds"),
+        (["--max-batch-seconds", "10"], "max_batch_seconds must be at least max_window_seconds"),
+        (["--max-queue-seconds", "20"], "max_queue_seconds must be at least max_window_seconds"),
+        (["--max-audio-seconds", "0.5"], "--max-audio-seconds"),
     ],
 )
 def test_a_bad_value_is_named(arguments: list[str], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         read_settings(arguments)
+
+
+@pytest.mark.parametrize("value", ["/models", "[1", '"/models"'])
+def test_a_variable_that_holds_no_list_is_named(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("E2V_MODEL", value)
+    with pytest.raises(ConfigError, match=r"(?i)e2v.model|--model"):
+        read_settings([])
+
+
+def test_a_variable_holds_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("E2V_MODEL", '["/b", "/a"]')
+    assert read_settings([]).model == (Path("/b"), Path("/a"))
 
 
 def test_an_unknown_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

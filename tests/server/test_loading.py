@@ -28,6 +28,10 @@ def batch_threads() -> int:
     return sum(thread.name.startswith("batch-") for thread in threading.enumerate())
 
 
+def files_in(directory: Path) -> int:
+    return len(list(directory.iterdir()))
+
+
 @pytest.mark.parametrize(
     ("provider", "arguments", "batches"),
     [
@@ -52,3 +56,19 @@ async def test_a_card_runs_two_batches_unless_told_otherwise(
         assert batch_threads() - before == batches
     finally:
         await recognizer.batcher.close()
+
+
+async def test_costs_that_were_measured_within_other_limits_are_not_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A model of single rows would know nothing of what batches save."""
+    monkeypatch.setattr(loading, "load_backend", lambda *_, **__: Backend("cpu"))
+    monkeypatch.setattr(loading, "cache_directory", lambda: tmp_path)
+    for count, arguments in enumerate(
+        (["--max-batch-size", "1"], [], ["--max-batch-seconds", "30"]), start=1
+    ):
+        for _ in range(2):
+            settings = read_settings(arguments)
+            (recognizer,) = loading.load_recognizers(settings, Metrics(), lambda *_: None)
+            await recognizer.batcher.close()
+            assert files_in(tmp_path) == count

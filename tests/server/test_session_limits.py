@@ -193,6 +193,20 @@ async def test_an_old_stream_gets_its_final_result_and_an_error() -> None:
     assert only(Final, listener.events)[0].closing is Closing.EXPIRED
 
 
+@pytest.mark.parametrize("messages", [[ramp(0, 1600)] * 1000, [ramp(0, 1_600_000)]])
+async def test_an_old_stream_ends_however_much_has_come(messages: list[bytes]) -> None:
+    model = FakeModel()
+    model.gate.clear()
+    limits = replace(LIMITS, life=0.02, read_ahead=0.1)
+    listener = Listener(make_session(model, limits=limits), requests_of(messages))
+    asyncio.get_running_loop().call_later(0.1, model.gate.set)
+    with pytest.raises(TooLargeError, match="open a new one"):
+        await listener.task
+    (final,) = only(Final, listener.events)
+    assert final.closing is Closing.EXPIRED
+    assert final.end_sample < 32_000
+
+
 async def test_audio_that_ends_within_a_sample_is_the_callers_mistake() -> None:
     with pytest.raises(InvalidRequestError):
         await listen(make_session(FakeModel()), [ramp(0, 8000), b"\0"])

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from emotion2vec_server.audio.samples import Float32, Samples, as_float
 from emotion2vec_server.errors import InvalidRequestError
 
+_LARGEST = 1e15
+"""The mean square of minutes of such samples still is a float32."""
+
 
 def mix_down(block: Samples) -> Samples:
     """The mean over channels of [channels, n]: [n]. One channel is not copied."""
@@ -29,10 +32,13 @@ def require_finite(samples: Samples) -> None:
     """Checked behind the resampler: it spreads a NaN over its neighbours, it never hides one.
 
     Raises:
-        InvalidRequestError: a sample is NaN or infinite, or so large that mixing or resampling it
-            overflowed.
+        InvalidRequestError: a sample is NaN, infinite, or so large that its square would overflow.
     """
-    if samples.dtype != np.int16 and not np.isfinite(samples).all():
+    if samples.dtype == np.int16 or not len(samples):
+        return
+    if not (samples.min() >= -_LARGEST and samples.max() <= _LARGEST):
         raise InvalidRequestError(
-            "audio", "the audio holds NaN or infinite samples: full scale is -1 to 1"
+            "audio",
+            f"the audio holds samples that are NaN, infinite or beyond {_LARGEST:g}: "
+            "full scale is -1 to 1",
         )

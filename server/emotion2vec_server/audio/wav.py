@@ -59,7 +59,7 @@ def open_wav(data: memoryview) -> Source:
             if form is None:
                 raise undecodable("the WAV file has no format before its data: write it again")
             if size in _UNKNOWN_SIZES:
-                body = data[start + 8 :][:long_size]
+                body = data[start + 8 :][: long_size or None]
             return open_samples(body, *form)
         start += 8 + size + (size & 1)
     raise undecodable("the WAV file ends, or is damaged, before its data: send the whole file")

@@ -12,6 +12,7 @@ Adding and removing take O(log n) comparisons.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Generic, TypeVar
@@ -26,6 +27,8 @@ class Ticket:
     deadline: float = inf
     urgent: bool = False
     caller: str = ""
+    after: Sequence[int] = ()
+    """Frames of the other parts of the same recording that were offered just before."""
     alone: float = 0.0
     """Seconds in a batch of one, as the cost model has it; set on acceptance."""
     work: float = 0.0

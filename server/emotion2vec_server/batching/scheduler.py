@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from math import inf
 from typing import Generic, Literal, NamedTuple
 
@@ -156,17 +157,12 @@ class Scheduler(Generic[TicketT]):
     def refusal(self, ticket: Ticket, now: float) -> Refusal | None:
         """Why such a request would not be accepted now; None where it would."""
         lane, _ = self._lanes(ticket.urgent)
-        limits = self._limits
-        if ticket.frames > limits.max_frames:
+        if ticket.frames > self._limits.max_frames:
             return Refusal("too_large", TooLargeError("the audio is longer than one batch may be"))
         if ticket.deadline <= now:
             return Refusal("deadline", DeadlineExceededError("the deadline has passed"))
-        seats, room = limits.max_queued_requests - len(self), limits.max_queued_frames - self.frames
-        requests, frames = lane.held_by(ticket.caller)
-        if seats < 1 or room < ticket.frames:
-            return self._overloaded("queue_full", "the queue is full", ticket, now)
-        if requests > _CALLER_SHARE * seats or frames > _CALLER_SHARE * room:
-            return self._overloaded("caller_share", "too many of your calls wait", ticket, now)
+        if not ticket.after and (crowded := self._crowded(ticket, lane, now)):
+            return crowded
         if ticket.deadline < inf and self and self._end(ticket, lane, now) > ticket.deadline:
             return self._overloaded("too_slow", "the queue is longer than your time", ticket, now)
         return None
@@ -228,6 +224,18 @@ class Scheduler(Generic[TicketT]):
         """The lane of such a request, and the other one."""
         return (self._urgent, self._bulk) if urgent else (self._bulk, self._urgent)
 
+    def _crowded(self, ticket: Ticket, lane: _Lane[TicketT], now: float) -> Refusal | None:
+        """Why there is no place for a recording. Its first part is asked; the others follow it,
+        or one of many parts would never fit into a short queue."""
+        seats = self._limits.max_queued_requests - len(self)
+        room = self._limits.max_queued_frames - self.frames
+        requests, frames = lane.held_by(ticket.caller)
+        if seats < 1 or room < ticket.frames:
+            return self._overloaded("queue_full", "the queue is full", ticket, now)
+        if requests > _CALLER_SHARE * seats or frames > _CALLER_SHARE * room:
+            return self._overloaded("caller_share", "too many of your calls wait", ticket, now)
+        return None
+
     def _overloaded(self, reason: Reason, problem: str, ticket: Ticket, now: float) -> Refusal:
         seconds = self.retry_after(max(ticket.work, self._mean_work), now)
         return Refusal(reason, OverloadedError(f"{problem}; try again in {seconds:.2g} s", seconds))
@@ -245,39 +253,54 @@ class Scheduler(Generic[TicketT]):
 
     def _end(self, ticket: Ticket, lane: _Lane[TicketT], now: float) -> float:
         """When a new request should be done at the latest: after its wait, and its own batch.
-        Caution is for the wait: those ahead who can share the batch are counted as they are."""
+        Caution is for the wait: those ahead who can share the batch are counted as they are, and
+        so is the rest of its own recording, which nobody can get in the way of."""
         usual = round(self._estimate.usual_rows)
         rows = min(max(usual, self._estimate.worthwhile(ticket.frames)), len(self) + 1)
         ahead = lane.work_before(ticket.caller)
         if lane is self._bulk:
             ahead += self._urgent.work
-        shared = min(ahead, (rows - 1) * self._mean_work)
-        wait = self._estimate.drain_seconds(shared + self._caution.factor * (ahead - shared))
+        shared = (rows - 1) * self._mean_work
+        own = sum(map(self._estimate.work, ticket.after))
+        known = min(ahead, max(shared, own))
+        wait = self._estimate.drain_seconds(known + self._caution.factor * (ahead - known))
         return now + self._worker_free(now) + wait + self._estimate.seconds(rows, ticket.frames)
 
     def _pool(self, now: float) -> tuple[list[TicketT], list[TicketT]]:
         """Requests whose turn is near, the next one first; and those found too late, removed."""
-        urgent_leads = bool(self._urgent) and not (
-            self._bulk and self._bulk.used < self._urgent.used
-        )
-        lead, other = self._lanes(urgent_leads)
-        count = int(_HORIZON * (self._estimate.usual_rows + _HORIZON))
-        near = lead.first(count)
-        near += other.first(count - len(near))
-        scale = self._estimate.correction
-        late = [ticket for ticket in near if now + ticket.alone * scale > ticket.deadline]
-        if late:
-            near = [ticket for ticket in near if ticket not in late]
-        while near and self._is_dear(near[0], now):
-            late.append(near.pop(0))
-        for ticket in late:
-            self.withdraw(ticket)
+        late: list[TicketT] = []
+        near: list[TicketT] = []
+        # Behind those that are late, others may wait whom nothing else would wake a worker for.
+        while self and not near:
+            near = self._near()
+            hopeless = self._hopeless(near, now)
+            for ticket in hopeless:
+                self.withdraw(ticket)
+            near = [ticket for ticket in near if ticket.waiting]
+            late += hopeless
         if late:
             self._caution.late()
         if not near and any(ticket.deadline > now for ticket in late):
             self._estimate.doubt()
             self._caution.forget()
         return near, late
+
+    def _near(self) -> list[TicketT]:
+        """Requests whose turn is near, the next one first."""
+        urgent_leads = bool(self._urgent) and not (
+            self._bulk and self._bulk.used < self._urgent.used
+        )
+        lead, other = self._lanes(urgent_leads)
+        count = int(_HORIZON * (self._estimate.usual_rows + _HORIZON))
+        near = lead.first(count)
+        return near + other.first(count - len(near))
+
+    def _hopeless(self, near: Sequence[TicketT], now: float) -> list[TicketT]:
+        """Those of them that can't be in time any more, or not without making others late."""
+        scale = self._estimate.correction
+        late = [ticket for ticket in near if now + ticket.alone * scale > ticket.deadline]
+        hopeful = [ticket for ticket in near if ticket not in late] if late else near
+        return late + list(takewhile(lambda ticket: self._is_dear(ticket, now), hopeful))
 
     def _is_dear(self, leader: TicketT, now: float) -> bool:
         """Whether so little time is left for it that the others would wait for a batch too small

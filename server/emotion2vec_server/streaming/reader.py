@@ -132,6 +132,8 @@ class Reader:
 
     async def _next(self, requests: AsyncIterator[Request]) -> Request | Ending:
         """The next request, or how the stream ends. Only waiting for the caller counts as idle."""
+        if self._stop.done():  # However much more has come.
+            return self._stop.result()
         arrival = asyncio.create_task(_next_of(requests))
         ending = self._stop
         try:
@@ -146,6 +148,8 @@ class Reader:
 
     async def _decode(self, decoder: Decoder, data: bytes) -> None:
         for begin in range(0, len(data), _SLICE_BYTES):
+            if self._stop.done():
+                return
             await self._inbox.put(decoder.push(data[begin : begin + _SLICE_BYTES]))
             # A large message must not hold up the other streams.
             await asyncio.sleep(0)
