@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import ssl
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -97,8 +98,10 @@ class Server:
         self._streams.drain(_STREAM_SHARE * grace)
         # While calls are under way, new ones still come in to be told UNAVAILABLE: gRPC itself
         # would end as CANCELLED what has reached it but no handler yet.
+        end = time.monotonic() + grace
         await self._calls.ended(grace)
-        await self._grpc.stop(_LAST_REPLIES_SECONDS)
+        left = max(0.0, end - time.monotonic())
+        await self._grpc.stop(_LAST_REPLIES_SECONDS, delivery=left)
         for model in models:
             await model.batcher.close()
         self._executor.shutdown(wait=False, cancel_futures=True)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 
@@ -26,6 +27,8 @@ _WIDEN = 1.0
 _NARROW = 0.9
 _FEWEST = 64
 """Bodies that may always be on their way: a large batch of them."""
+_CALLER_SHARE = 4
+"""A caller may have this many times the places on their way that are left: alone four fifths."""
 
 
 class Intake:
@@ -54,9 +57,11 @@ class Intake:
         self._refused = refused
         self._bodies = 0
         self._bytes = 0
+        self._coming: Counter[str] = Counter()
+        """Of each caller, the bodies that have not arrived."""
         self._usual_seconds = 0.0
 
-    def receive(self, read: Callable[[], Awaitable[bytes]]) -> _Body:
+    def receive(self, caller: str, read: Callable[[], Awaitable[bytes]]) -> _Body:
         """A context that reads a body, which takes room until it ends: by then it is decoded.
 
         Raises:
@@ -64,13 +69,17 @@ class Intake:
             OverloadedError: there is no room. `read` was not called, unless it is the body's size
                 that is too much for now.
         """
-        return _Body(self, read)
+        return _Body(self, caller, read)
 
-    async def take(self, read: Callable[[], Awaitable[bytes]]) -> bytes:
+    async def take(self, caller: str, read: Callable[[], Awaitable[bytes]]) -> bytes:
         """Reads a body; `give_back` is due when it is decoded. Raises as `receive` does."""
-        if self._bodies >= self._window or self._bytes >= self._max_bytes:
+        room = self._window - self._bodies
+        if room <= 0 or self._bytes >= self._max_bytes:
+            raise self._full()
+        if self._coming[caller] > _CALLER_SHARE * room:
             raise self._full()
         self._bodies += 1
+        self._coming[caller] += 1
         try:
             data = await self._receive(read)
             if self._bytes and self._bytes + len(data) > self._max_bytes:
@@ -78,6 +87,10 @@ class Intake:
         except BaseException:
             self._bodies -= 1
             raise
+        finally:
+            self._coming[caller] -= 1
+            if not self._coming[caller]:
+                del self._coming[caller]
         self._bytes += len(data)
         return data
 
@@ -121,15 +134,16 @@ class _Body:
     A class and not a generator: this is on every request's way, and costs a fifth.
     """
 
-    __slots__ = ("_began", "_intake", "_read", "_size")
+    __slots__ = ("_began", "_caller", "_intake", "_read", "_size")
 
-    def __init__(self, intake: Intake, read: Callable[[], Awaitable[bytes]]) -> None:
+    def __init__(self, intake: Intake, caller: str, read: Callable[[], Awaitable[bytes]]) -> None:
         self._intake = intake
+        self._caller = caller
         self._read = read
 
     async def __aenter__(self) -> bytes:
         self._began = time.monotonic()
-        data = await self._intake.take(self._read)
+        data = await self._intake.take(self._caller, self._read)
         self._size = len(data)
         return data
 

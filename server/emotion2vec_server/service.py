@@ -148,7 +148,7 @@ class EmotionRecognitionService:
         models = self._catalog.models()
         if len(models) == 1:
             models[0].batcher.check(deadline=deadline, caller=caller)
-        async with self._intake.receive(lambda: _body(context)) as data:
+        async with self._intake.receive(caller, lambda: _body(context)) as data:
             envelope, audio = open_envelope(data)
             request = wire.parse(service_pb2.RecognizeRequest, envelope)
             model = self._catalog.get(request.config.model)

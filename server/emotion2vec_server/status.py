@@ -15,23 +15,31 @@ from emotion2vec_server.errors import InvalidRequestError, RequestError
 # Our handlers take and give serialized messages.
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
+_LONGEST = 300
+"""Characters: in trailers a message comes three times, twice of them escaped or in base64."""
+
 
 async def abort(context: Context, error: RequestError) -> NoReturn:
     """Ends the call with the error's status and details."""
     code = grpc.StatusCode[error.status]
+    message = _shortened(str(error))
     status = rpc_status.to_status(
-        status_pb2.Status(code=code.value[0], message=str(error), details=_details(error))
+        status_pb2.Status(code=code.value[0], message=message, details=_details(error, message))
     )
-    await context.abort(code, str(error), status.trailing_metadata)
+    await context.abort(code, message, status.trailing_metadata)
     raise AssertionError("abort returned")
 
 
-def _details(error: RequestError) -> list[AnyMessage]:
+def _shortened(text: str) -> str:
+    """What a message quotes of a request may be long, and callers take no more than 8 KiB of
+    trailers."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def _details(error: RequestError, text: str) -> list[AnyMessage]:
     messages: list[Any] = []
     if isinstance(error, InvalidRequestError):
-        violation = error_details_pb2.BadRequest.FieldViolation(
-            field=error.field, description=str(error)
-        )
+        violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=text)
         messages.append(error_details_pb2.BadRequest(field_violations=[violation]))
     if error.retry_after is not None:
         delay = Duration()

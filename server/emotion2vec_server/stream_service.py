@@ -22,6 +22,7 @@ from emotion2vec_server.errors import (
     DeadlineExceededError,
     InvalidRequestError,
     OverloadedError,
+    UnavailableError,
 )
 from emotion2vec_server.metrics import Metrics
 from emotion2vec_server.recognizer import Recognizer
@@ -78,10 +79,17 @@ class LiveStreams:
         self._max_streams = max_streams
         self._low_confidence = low_confidence
         self._open: set[Session] = set()
+        self._opening: set[asyncio.Timeout] = set()
+        """Of streams whose config has not come."""
+        self._is_draining = False
         metrics.streams(lambda: len(self._open))
 
     def drain(self, grace: float) -> None:
         """Lets each stream finish its utterance, within `grace` seconds."""
+        self._is_draining = True
+        now = asyncio.get_running_loop().time()
+        for patience in self._opening:
+            patience.reschedule(now)
         for session in self._open:
             session.drain(grace)
 
@@ -105,12 +113,17 @@ class LiveStreams:
     async def _first(self, requests: AsyncIterator[bytes]) -> bytes:
         """The first message; empty where there is none."""
         try:
-            async with asyncio.timeout(self._limits.idle):
+            async with asyncio.timeout(0 if self._is_draining else self._limits.idle) as patience:
+                self._opening.add(patience)
                 return await anext(requests, b"")
         except TimeoutError as error:
+            if self._is_draining:
+                raise UnavailableError("the server is stopping; ask another one", 1.0) from error
             raise DeadlineExceededError(
                 f"no config came for {self._limits.idle:g} s: send it first"
             ) from error
+        finally:
+            self._opening.discard(patience)
 
     async def _write(self, context: Context, message: service_pb2.StreamRecognizeResponse) -> None:
         """Waits while the caller does not read, if not for ever: its stream is another's place."""

@@ -198,7 +198,8 @@ class FakeService(service_pb2_grpc.EmotionRecognitionServiceServicer):
         )
         yield reply(warning=warning)
         yield reply()  # an event of the future
-        yield final()
+        if heard:
+            yield final()
 
     def ListModels(self, request: Any, context: Any) -> Any:  # noqa: N802
         self._begin(request, context)

@@ -142,6 +142,17 @@ def test_failures_name_the_source(
     code, _, err = run(wav)
     assert (code, err) == (1, f"emotion2vec: {wav}: no such model\n")
     assert run("-", "--realtime")[0] == 2
+    code, _, err = run(wav, "--rate", "8000")
+    assert code == 2
+    assert "give their --encoding too" in err
+
+
+def test_a_source_without_samples_is_a_failure(server: Any) -> None:
+    """So that a recorder which died at once does not look like success."""
+    done = subprocess.run(
+        [*COMMAND, "-", "--server", server.address], input=b"", capture_output=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (1, b"emotion2vec: -: no samples came\n")
 
 
 def test_standard_input(server: Any) -> None:

@@ -278,6 +278,16 @@ def test_an_unknown_model(stub: Stub) -> None:
     )
 
 
+@pytest.mark.parametrize("letter", ["x", "é", "😀"])
+def test_what_an_error_quotes_is_not_too_long_for_its_caller(stub: Stub, letter: str) -> None:
+    name = 100_000 * letter
+    with pytest.raises(grpc.RpcError) as raised:
+        stub.GetModel(service_pb2.GetModelRequest(name=name))
+    assert raised.value.code() is grpc.StatusCode.NOT_FOUND
+    assert letter * 100 in raised.value.details()
+    assert len(raised.value.details()) < 400
+
+
 def test_bytes_that_are_no_message(demo_server: RunningServer) -> None:
     with demo_server.channel() as channel:
         call = channel.unary_unary("/emotion2vec.v1.EmotionRecognitionService/Recognize")

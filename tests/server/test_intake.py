@@ -40,7 +40,7 @@ def make_intake(bodies: int = 100, size: int = 1000, seconds: float = 60.0) -> I
 
 async def refused(intake: Intake, upload: Upload) -> OverloadedError:
     with pytest.raises(OverloadedError) as raised:
-        async with intake.receive(upload.read):
+        async with intake.receive("a", upload.read):
             pass
     assert raised.value.retry_after is not None
     assert raised.value.retry_after > 0
@@ -52,12 +52,12 @@ async def test_one_too_many_is_not_even_read() -> None:
     first, second, third = Upload(1), arrived(1), arrived(1)
 
     async def take(upload: Upload) -> int:
-        async with intake.receive(upload.read) as data:
+        async with intake.receive("a", upload.read) as data:
             return len(data)
 
     waiting = asyncio.create_task(take(first))
     await first.reading.wait()
-    async with intake.receive(second.read):
+    async with intake.receive("a", second.read):
         await refused(intake, third)
         assert not third.was_read
     first.arrive.set()
@@ -67,29 +67,29 @@ async def test_one_too_many_is_not_even_read() -> None:
 
 async def test_bytes_count_until_they_are_decoded() -> None:
     intake = make_intake(size=1000)
-    async with intake.receive(arrived(600).read):
+    async with intake.receive("a", arrived(600).read):
         late = arrived(401)
         await refused(intake, late)
         assert late.was_read
-        async with intake.receive(arrived(400).read):
+        async with intake.receive("a", arrived(400).read):
             last = arrived(1)
             await refused(intake, last)
             assert not last.was_read
-    async with intake.receive(arrived(1000).read):
+    async with intake.receive("a", arrived(1000).read):
         pass
 
 
 async def test_a_lone_body_of_any_size_is_taken() -> None:
-    async with make_intake(size=10).receive(arrived(5000).read) as data:
+    async with make_intake(size=10).receive("a", arrived(5000).read) as data:
         assert len(data) == 5000
 
 
 async def test_a_body_that_does_not_come_gives_its_place_back() -> None:
     intake = make_intake(bodies=1, seconds=0.01)
     with pytest.raises(DeadlineExceededError):
-        async with intake.receive(Upload(1).read):
+        async with intake.receive("a", Upload(1).read):
             pass
-    async with intake.receive(arrived(1).read):
+    async with intake.receive("a", arrived(1).read):
         pass
 
 
@@ -98,7 +98,7 @@ async def test_a_caller_who_leaves_gives_its_place_back() -> None:
     upload = Upload(1)
 
     async def take() -> None:
-        async with intake.receive(upload.read):
+        async with intake.receive("a", upload.read):
             pass
 
     waiting = asyncio.create_task(take())
@@ -106,19 +106,25 @@ async def test_a_caller_who_leaves_gives_its_place_back() -> None:
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    async with intake.receive(arrived(1).read):
+    async with intake.receive("a", arrived(1).read):
         pass
 
 
-async def many(intake: Intake, count: int) -> tuple[int, list[asyncio.Task[None]]]:
-    """Starts so many bodies that don't come; how many of them are waited for."""
+async def many(
+    intake: Intake, count: int, caller: str = ""
+) -> tuple[int, list[asyncio.Task[None]]]:
+    """Starts so many bodies that don't come, of a caller or each of its own; how many of them are
+    waited for."""
     uploads = [Upload(1) for _ in range(count)]
 
-    async def take(upload: Upload) -> None:
-        async with intake.receive(upload.read):
+    async def take(name: str, upload: Upload) -> None:
+        async with intake.receive(name, upload.read):
             pass
 
-    tasks = [asyncio.create_task(take(upload)) for upload in uploads]
+    tasks = [
+        asyncio.create_task(take(caller or str(number), upload))
+        for number, upload in enumerate(uploads)
+    ]
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     return sum(upload.was_read for upload in uploads), tasks
@@ -128,6 +134,18 @@ async def give_up(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_caller_leaves_places_to_others() -> None:
+    intake = make_intake(bodies=1000, size=10**6)
+    taken, tasks = await many(intake, 1000, caller="a")
+    assert 790 < taken < 810
+    async with intake.receive("b", arrived(1).read):
+        pass
+    await give_up(tasks)
+    taken, tasks = await many(intake, 1, caller="a")
+    assert taken == 1
+    await give_up(tasks)
 
 
 async def test_bodies_that_never_come_leave_few_places() -> None:
@@ -144,7 +162,7 @@ async def test_bodies_that_come_open_the_places_again() -> None:
     intake = make_intake(bodies=1000, size=10**6)
     await give_up((await many(intake, 1000))[1])
     for _ in range(500):
-        async with intake.receive(arrived(1).read):
+        async with intake.receive("a", arrived(1).read):
             pass
     taken, tasks = await many(intake, 1000)
     assert taken == 564
@@ -156,7 +174,7 @@ async def test_one_body_in_a_hundred_that_does_not_come_closes_nothing() -> None
     for _ in range(10):
         await give_up((await many(intake, 1))[1])
         for _ in range(99):
-            async with intake.receive(arrived(1).read):
+            async with intake.receive("a", arrived(1).read):
                 pass
     taken, tasks = await many(intake, 500)
     assert taken > 400

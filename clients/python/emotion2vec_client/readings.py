@@ -28,7 +28,7 @@ ALERT_PROBABILITY = 0.5
 ALERT_SECONDS = 2.0
 """How long they must last."""
 
-_TIMES = {0: "not once", 1: "once", 2: "twice"}
+_CHANGES = {0: "never changes", 1: "changes once", 2: "changes twice"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +89,9 @@ class Readings:
             )
         if self.stability:
             word = "steady" if self.stability.steady else "unsteady"
-            changes = _TIMES.get(self.stability.switches, f"{self.stability.switches} times")
-            yield f"{word}: the leading emotion changes {changes}"
+            switches = self.stability.switches
+            changes = _CHANGES.get(switches, f"changes {switches} times")
+            yield f"{word}: the leading emotion {changes}"
         for alert in self.alerts:
             yield (
                 f"alert: {' or '.join(ALERT_LABELS)} from {alert.start:.1f} s to {alert.end:.1f} s "

@@ -75,6 +75,8 @@ class Connection:
         self._blocks = BlockReader()
         self._incoming: Stream | None = None
         self._last_stream_id = 0
+        self._last_served = 0
+        """As the first GOAWAY has said; a second may not name a later one."""
         self._abandoned = Abandoned()
         self._calls = 0
         self._on_kind: dict[int, Callable[[int, int, bytes], None]] = {
@@ -152,7 +154,8 @@ class Connection:
         """Takes no more requests; those under way go on."""
         if not self.leaving and self.failure is None:
             self.leaving = True
-            self._outbound.write(frames.goaway(self._last_stream_id, ErrorCode.NO_ERROR, ""))
+            self._last_served = self._last_stream_id
+            self._outbound.write(frames.goaway(self._last_served, ErrorCode.NO_ERROR, ""))
 
     def lose(self) -> None:
         """The transport is gone."""
@@ -180,8 +183,8 @@ class Connection:
         elif not stream.window.take(content + padding):
             self._break(stream, ErrorCode.FLOW_CONTROL_ERROR)
             stream = None
-        elif padding:
-            stream.window.consume(padding)
+        elif padding and (increment := stream.window.consume(padding)):
+            self._outbound.write(frames.window_update(stream_id, increment))
         self._incoming = stream
 
     def on_content(self, content: memoryview, *, last: bool, end: bool) -> None:
@@ -278,7 +281,7 @@ class Connection:
         self._nuisances.spend("GOAWAY frames")
 
     def _on_window_update(self, _flags: int, stream_id: int, payload: bytes) -> None:
-        self._nuisances.earn(self._outbound.take_data_frames())
+        self._nuisances.earn(self._outbound.take_updates())
         self._nuisances.spend("WINDOW_UPDATE frames")
         increment = int.from_bytes(payload) & frames.LARGEST_WINDOW
         if not stream_id:
@@ -324,6 +327,8 @@ class Connection:
             self._calls -= 1
             self._break(stream, ErrorCode.PROTOCOL_ERROR)
         else:
+            # Before it is answered, perhaps at once: then nothing is left to be reset.
+            stream.peer_ended = block.end
             self._application.on_request(stream, headers)
             if block.end:
                 self._end_of_request(stream)
@@ -390,7 +395,8 @@ class Connection:
 
     def _fail(self, fault: PeerError) -> None:
         self.failure = fault
-        self._outbound.write(frames.goaway(self._last_stream_id, fault.code, str(fault)))
+        last = self._last_served if self.leaving else self._last_stream_id
+        self._outbound.write(frames.goaway(last, fault.code, str(fault)))
         self.lose()
 
 

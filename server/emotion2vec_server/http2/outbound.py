@@ -11,6 +11,12 @@ _TURN_BYTES = 2**18
 """Taken out at once, DATA at least: enough for a system call to pay, too little to be felt."""
 _MAX_FRAME_BYTES = 2**16
 """Whatever the peer would take: a longer frame would hold up the others."""
+_UPDATE_BYTES = 2**11
+"""A WINDOW_UPDATE for so much is no nuisance; Go sends two, of stream and connection, for 4 KiB."""
+_FORGET_TABLE = b"\x20"
+"""A dynamic table of no size (RFC 7541, section 6.3). We use none; but a peer whose
+SETTINGS_HEADER_TABLE_SIZE is smaller than the default must be told so before any field, and this
+says it for all sizes."""
 
 
 class Outbound:
@@ -26,7 +32,8 @@ class Outbound:
         self._sendable = frames.DEFAULT_WINDOW
         self._frame_limit = frames.SMALLEST_FRAME_LIMIT
         self.initial_window = frames.DEFAULT_WINDOW
-        self._data_frames = 0
+        self._before_headers = _FORGET_TABLE
+        self._updates = 0
 
     def write(self, frame: bytes) -> None:
         """Sends a frame that no window holds back."""
@@ -37,9 +44,10 @@ class Outbound:
         """Sends parts of a response: blocks of header sections, and body in between. Trailers end
         it."""
         if headers:
-            self.write(frames.headers(stream.id, headers, self._frame_limit))
+            self._write_headers(stream, headers)
         size = len(data)
-        if stream.outbox or size > self._room(stream):
+        # Without data there is nothing that a window could hold back.
+        if stream.outbox or (size and size > self._room(stream)):
             if size:
                 stream.outbox.append(memoryview(data))
             stream.trailers = trailers
@@ -61,9 +69,9 @@ class Outbound:
         self._out_bytes = 0
         return out
 
-    def take_data_frames(self) -> int:
-        """How many DATA frames were given out since the last call."""
-        count, self._data_frames = self._data_frames, 0
+    def take_updates(self) -> int:
+        """How many WINDOW_UPDATEs the DATA given out since the last call may bring."""
+        count, self._updates = self._updates, 0
         return count
 
     def forget(self, stream: Stream) -> None:
@@ -126,10 +134,16 @@ class Outbound:
         size = len(data)
         self._sendable -= size
         stream.sendable -= size
-        self._data_frames += 1
+        stream.sent += size
+        self._updates += 2 + size // _UPDATE_BYTES
         self._out_bytes += size
         self._out += (frames.head(frames.DATA, 0, stream.id, size), data)
 
     def _end(self, stream: Stream, trailers: bytes) -> None:
-        self.write(frames.headers(stream.id, trailers, self._frame_limit, end=True))
+        self._write_headers(stream, trailers, end=True)
         self._on_sent(stream)
+
+    def _write_headers(self, stream: Stream, block: bytes, *, end: bool = False) -> None:
+        if self._before_headers:
+            block, self._before_headers = self._before_headers + block, b""
+        self.write(frames.headers(stream.id, block, self._frame_limit, end=end))

@@ -17,7 +17,8 @@ class Limits:
     max_frame_bytes: int = 2**20
     """Of DATA: a large message then comes in one frame, or few."""
     stream_window: int = 2**20
-    connection_window: int = 2**24
+    connection_window: int = 2**26
+    """Of all streams together: those that nobody reads share it with those that somebody does."""
     max_header_list_bytes: int = 16_384
 
 

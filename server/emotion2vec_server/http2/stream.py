@@ -80,6 +80,7 @@ class Stream:
         "peer_ended",
         "receiver",
         "sendable",
+        "sent",
         "trailers",
         "unread",
         "window",
@@ -94,6 +95,8 @@ class Stream:
         """Bytes of the request that have come in and are not consumed."""
         self.sendable = sendable
         """What the peer takes now; below 0 after it has made its windows smaller."""
+        self.sent = 0
+        """Bytes of the response's body that have gone out."""
         self.outbox: deque[memoryview] = deque()
         """What waits for the peer's window, or for the transport."""
         self.trailers: bytes | None = None
@@ -106,11 +109,6 @@ class Stream:
         receiver, self.receiver = self.receiver, NOBODY
         self.gone = True
         return receiver
-
-    @property
-    def waiting_bytes(self) -> int:
-        """Of the response, in the outbox."""
-        return sum(map(len, self.outbox))
 
     def next_part(self, limit: int) -> memoryview:
         """Takes the next bytes of the outbox, `limit` at most."""

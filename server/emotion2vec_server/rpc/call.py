@@ -16,14 +16,14 @@ import grpc
 
 from emotion2vec_server.http2 import Field, Headers, Stream
 from emotion2vec_server.rpc import ending, metadata
-from emotion2vec_server.rpc.encoding import inflate
+from emotion2vec_server.rpc.encoding import inflate, inflate_small
 from emotion2vec_server.rpc.faults import CallError
 from emotion2vec_server.rpc.head import Head
 from emotion2vec_server.rpc.inbox import PREFIX_BYTES, Compressed, Inbox, prefixed
 from emotion2vec_server.rpc.routes import Details, Handler
 
-_QUICK_TO_INFLATE = 2**15
-"""Compressed bytes that take less time than to ask another thread."""
+_QUICK_TO_INFLATE = 2**16
+"""Bytes that are made in less time than it takes to ask another thread."""
 
 
 class Caller(Protocol):
@@ -166,7 +166,14 @@ class Call:
         if message is None:
             return grpc.aio.EOF
         deserialize = self.handler and self.handler.request_deserializer
-        return deserialize(message) if deserialize else message
+        if not deserialize:
+            return message
+        try:
+            return deserialize(message)
+        except Exception as error:
+            raise CallError(
+                grpc.StatusCode.INTERNAL, "the request is no message of the method's type"
+            ) from error
 
     async def write(self, message: Any) -> None:
         """Sends a message, and waits while the caller doesn't take it."""
@@ -280,9 +287,12 @@ class Call:
 
     async def _inflate(self, data: bytes) -> bytes:
         try:
-            if len(data) < _QUICK_TO_INFLATE:
-                return inflate(data, self._encoding, self._max_message_bytes)
-            return await asyncio.to_thread(inflate, data, self._encoding, self._max_message_bytes)
+            limit = self._max_message_bytes
+            # A few compressed bytes may hold a thousand times as many.
+            quick = inflate_small(data, self._encoding, min(limit, _QUICK_TO_INFLATE))
+            if quick is not None:
+                return quick
+            return await asyncio.to_thread(inflate, data, self._encoding, limit)
         except CallError as error:
             # As with a message that is too large as it comes: the handler has no say in it, and is
             # cancelled where it waits next.

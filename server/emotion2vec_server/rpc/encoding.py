@@ -17,8 +17,19 @@ def inflate(data: bytes, encoding: bytes, limit: int) -> bytes:
     """A compressed message's content.
 
     Raises:
-        CallError: it is not compressed with `encoding`, or its content has more than `limit`
-            bytes: no more than that is ever made of it.
+        CallError: as `inflate_small` does, or its content has more than `limit` bytes.
+    """
+    content = inflate_small(data, encoding, limit)
+    if content is None:
+        raise too_large(limit)
+    return content
+
+
+def inflate_small(data: bytes, encoding: bytes, most: int) -> bytes | None:
+    """The same; None where there is more than `most` bytes, and no more than that is ever made.
+
+    Raises:
+        CallError: it is not compressed with `encoding`.
     """
     if encoding not in _WINDOW_BITS:
         raise CallError(
@@ -26,11 +37,11 @@ def inflate(data: bytes, encoding: bytes, limit: int) -> bytes:
         )
     inflater = zlib.decompressobj(_WINDOW_BITS[encoding])
     try:
-        content = inflater.decompress(data, limit + 1)
+        content = inflater.decompress(data, most + 1)
     except zlib.error as error:
         raise _broken(encoding) from error
-    if len(content) > limit:
-        raise too_large(limit)
+    if len(content) > most:
+        return None
     if not inflater.eof or inflater.unused_data:
         raise _broken(encoding)
     return content

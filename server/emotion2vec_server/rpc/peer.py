@@ -174,6 +174,11 @@ class Peer(asyncio.BufferedProtocol):
         """No call is under way, and all answers have been written."""
         return not (self.calls or self._http2.streams)
 
+    @property
+    def has_unsent(self) -> bool:
+        """Some answer waits for the caller to take it."""
+        return any(stream.outbox for stream in self._http2.streams.values())
+
     def leave(self) -> None:
         """Takes no more calls, and closes when those under way have ended."""
         self._http2.leave()

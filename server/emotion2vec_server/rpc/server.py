@@ -77,15 +77,17 @@ class Server:
             )
         self._watch = loop.create_task(self._watch_peers())
 
-    async def stop(self, grace: float | None) -> None:
-        """Takes no more calls; those under way may end within `grace` seconds, the rest end as
-        UNAVAILABLE."""
+    async def stop(self, grace: float | None, *, delivery: float = 0.0) -> None:
+        """Takes no more calls. Answers that wait for their callers to take them may go out within
+        `delivery` seconds; then calls under way may end within `grace` seconds, and the rest end
+        as UNAVAILABLE."""
         for listener in self._listeners:
             listener.close()
         for each, _ in self._sockets:
             each.close()
         for peer in self._peers:
             peer.leave()
+        await self._until(lambda: not any(peer.has_unsent for peer in self._peers), delivery)
         await self._until(lambda: all(peer.is_quiet for peer in self._peers), grace or 0.0)
         for peer in self._peers:
             peer.end_calls(grpc.StatusCode.UNAVAILABLE, "the server is shutting down")

@@ -1,7 +1,7 @@
 """Answers that their callers don't take.
 
 A caller may hold its window shut for ever, and so keep an answer and its place while its connection
-looks alive. One that has taken nothing of an answer for a while wants no more of it.
+looks alive. One that has taken next to nothing of an answer for a while wants no more of it.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from typing import NamedTuple
 
 from emotion2vec_server.http2 import Stream
 
+_LEAST_PROGRESS = 2**14
+"""Bytes: one at a time would hold on to an answer for ever."""
+
 
 class _Wait(NamedTuple):
-    left: int
+    sent: int
     since: float
 
 
@@ -33,6 +36,7 @@ class Stalls:
         ]
 
     def _renewed(self, stream: Stream, now: float) -> _Wait:
-        left = stream.waiting_bytes
         known = self._waiting.get(stream)
-        return known if known is not None and known.left == left else _Wait(left, now)
+        if known is not None and stream.sent - known.sent < _LEAST_PROGRESS:
+            return known
+        return _Wait(stream.sent, now)

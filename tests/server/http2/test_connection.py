@@ -37,6 +37,7 @@ from tests.server.http2.peer import (
 FIELDS = tuple((name.encode(), value.encode()) for name, value in REQUEST)
 ANSWER = response_block(200, [(b"content-type", b"application/grpc")])
 END = block([(b"grpc-status", b"0")])
+NO_TABLE = b"\x20"
 ACK = frames.ACK
 MIB = 2**20
 
@@ -60,7 +61,7 @@ def test_greeting() -> None:
         frames.MAX_FRAME_SIZE: 2**18,
         frames.MAX_HEADER_LIST_SIZE: 16_384,
     }
-    assert second == (frames.WINDOW_UPDATE, 0, 0, (2**24 - 65_535).to_bytes(4))
+    assert second == (frames.WINDOW_UPDATE, 0, 0, (2**26 - 65_535).to_bytes(4))
     client.send(GREETING)
     assert client.answers() == [(frames.SETTINGS, ACK, 0, b"")]
 
@@ -71,7 +72,7 @@ def test_request_and_response() -> None:
     assert client.events == [("request", 1, FIELDS), ("data", 1, b"abcdef"), ("end", 1)]
     client.connection.send(client.stream(), ANSWER, b"reply", END)
     assert client.answers() == [
-        (frames.HEADERS, frames.END_HEADERS, 1, ANSWER),
+        (frames.HEADERS, frames.END_HEADERS, 1, NO_TABLE + ANSWER),
         (frames.DATA, 0, 1, b"reply"),
         (frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, 1, END),
     ]
@@ -220,6 +221,57 @@ def test_window_that_is_made_smaller() -> None:
     assert sizes(client) == [5]
 
 
+def test_end_without_data_needs_no_window() -> None:
+    """Not one that is below zero either."""
+    client = Client()
+    client.send(request(1, end=True))
+    client.connection.send(client.stream(), ANSWER, b"x" * 65_000)
+    assert sum(sizes(client)) == 65_000
+    client.send(frames.settings({frames.INITIAL_WINDOW_SIZE: 10}))
+    client.connection.send(client.stream(), b"", b"", END)
+    assert client.answers()[-1].payload == END
+    assert client.connection.streams == {}
+
+
+@pytest.mark.parametrize("size", [0, 100, 2**16])
+def test_a_peer_may_have_a_table_of_any_size(size: int) -> None:
+    client = Client()
+    client.send(frames.settings({1: size}))
+    decoder = hpack.Decoder()
+    decoder.max_allowed_table_size = min(size, 4096)
+    for stream_id in (1, 3):
+        client.send(request(stream_id, end=True))
+        client.connection.send(client.stream(stream_id), ANSWER, b"reply", END)
+    blocks = [each.payload for each in client.answers() if each.kind == frames.HEADERS]
+    fields = [decoder.decode(each, raw=True) for each in blocks]
+    assert fields[1:2] == fields[3:] == [[(b"grpc-status", b"0")]]
+
+
+def test_goaway_never_names_a_later_stream() -> None:
+    client = Client()
+    client.send(request(1))
+    client.connection.leave()
+    client.send(request(3), frame(frames.SETTINGS, 0, 1))
+    named = [
+        struct.unpack_from(">I", answer.payload)[0]
+        for answer in client.answers()
+        if answer.kind == frames.GOAWAY
+    ]
+    assert named == [1, 1]
+
+
+def test_client_that_asks_for_more_with_every_frame_is_no_flood() -> None:
+    """As Go does, of the stream and of the connection."""
+    client = Client()
+    client.send(request(1, end=True))
+    client.connection.send(client.stream(), ANSWER)
+    for _ in range(12_000):
+        client.connection.send(client.stream(), b"", bytes(16_384))
+        for size in sizes(client):
+            client.send(frames.window_update(0, size), frames.window_update(1, size))
+    assert client.connection.failure is None
+
+
 @given(
     st.lists(
         st.one_of(
@@ -313,6 +365,23 @@ def test_unread_request_holds_its_sender_back() -> None:
     assert client.answers() == [(frames.WINDOW_UPDATE, 0, 1, (60_000).to_bytes(4))]
     client.connection.consume(client.stream(), 1_000_000)
     assert client.answers() == [(frames.WINDOW_UPDATE, 0, 0, (100_000).to_bytes(4))]
+
+
+def test_padding_is_given_back() -> None:
+    client = Client(Limits(stream_window=1000))
+    client.send(request(1))
+    window = 1000
+    padded = bytes([199]) + b"x" * 50 + bytes(199)
+    for _ in range(50):
+        assert window >= len(padded)
+        window -= len(padded)
+        client.send(frame(frames.DATA, 0x8, 1, padded))
+        window += sum(
+            int.from_bytes(answer.payload)
+            for answer in client.answers()
+            if (answer.kind, answer.stream_id) == (frames.WINDOW_UPDATE, 1)
+        )
+    assert window <= 1000
 
 
 def test_unread_rest_is_given_back_to_the_connection() -> None:

@@ -10,11 +10,12 @@ import grpc
 import pytest
 from emotion2vec_server.http2 import Headers
 from emotion2vec_server.rpc import ending, metadata
-from emotion2vec_server.rpc.encoding import inflate
+from emotion2vec_server.rpc.encoding import inflate, inflate_small
 from emotion2vec_server.rpc.faults import CallError, HttpError
 from emotion2vec_server.rpc.head import read
 from emotion2vec_server.rpc.inbox import Compressed, Inbox, prefixed
 from emotion2vec_server.rpc.liveness import Liveness, Patience, Verdict
+from emotion2vec_server.rpc.stalls import Stalls
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,6 +56,32 @@ def test_prefix_that_is_wrong() -> None:
 
 
 # Encodings.
+
+
+def test_little_that_holds_much_is_not_made_at_once() -> None:
+    bomb = gzip.compress(bytes(2**24))
+    assert len(bomb) < 2**15
+    assert inflate_small(bomb, b"gzip", 2**16) is None
+    assert inflate_small(gzip.compress(bytes(2**16)), b"gzip", 2**16) == bytes(2**16)
+
+
+class _Answer:
+    """Stands for a stream with an answer that waits."""
+
+    outbox = (b"more",)
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+
+@pytest.mark.parametrize(("a_second", "is_stalled"), [(1, True), (1000, False)])
+def test_an_answer_taken_byte_by_byte_stands_still(a_second: int, is_stalled: bool) -> None:
+    stalls, answer = Stalls(60.0), _Answer()
+    stalled: list[object] = []
+    for second in range(200):
+        stalled += stalls.check(float(second), [answer])  # type: ignore[list-item]
+        answer.sent += a_second
+    assert bool(stalled) == is_stalled
 
 
 @given(st.binary(max_size=3000))

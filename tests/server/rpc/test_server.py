@@ -21,6 +21,7 @@ from emotion2vec_server import rpc
 from emotion2vec_server.http2 import frames
 from emotion2vec_server.rpc.call import Call
 from emotion2vec_server.rpc.peer import Peer
+from grpc_health.v1 import health_pb2
 
 from tests.server.http2.peer import GREETING, Frame, data, frame, headers, parse, request
 from tests.server.rpc.serving import SERVICE, calling, failure, path
@@ -269,6 +270,35 @@ async def test_stop_ends_calls_that_take_too_long() -> None:
         code, details = await failing
         assert (code, details) == (grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
         assert cancelled.is_set()
+
+
+async def test_stop_delivers_answers_that_wait() -> None:
+    """One that its caller takes slowly is longer on its way than its handler ran."""
+    async with serving() as (server, port), Socket(port) as client:
+        client.send(GREETING, ask("Large"), data(1, MESSAGE, end=True))
+        await client.next(lambda each: each.kind == frames.DATA)
+        stopping = asyncio.create_task(server.stop(0.1, delivery=10))
+        await asyncio.sleep(0.5)
+        assert not stopping.done()
+        more = 9 * MIB
+        client.send(frames.window_update(0, more), frames.window_update(1, more))
+        await client.next(lambda each: bool(each.flags & frames.END_STREAM))
+        await asyncio.wait_for(stopping, 5)
+
+
+async def test_request_that_is_no_message_is_the_callers_mistake(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def unary(request: Any, _context: Any) -> bytes:
+        return b""
+
+    method = grpc.unary_unary_rpc_method_handler(
+        unary, request_deserializer=health_pb2.HealthCheckRequest.FromString
+    )
+    async with serving(Unary=method) as (_, port), calling(f"127.0.0.1:{port}") as channel:
+        code, _ = await failure(channel.unary_unary(path("Unary"))(b"\xff\xff"))
+    assert code is grpc.StatusCode.INTERNAL
+    assert not caplog.records
 
 
 async def test_stop_without_calls_is_quick() -> None:

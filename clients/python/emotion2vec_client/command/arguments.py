@@ -7,9 +7,12 @@ import math
 import os
 from importlib.metadata import version
 
-from emotion2vec_client.audio import RAW_ENCODINGS
+from emotion2vec_client.audio import RAW_ENCODINGS, RawEncoding
 from emotion2vec_client.connection import DEFAULT_SERVER, DEFAULT_TIMEOUT
 
+RAW_ENCODING: RawEncoding = "linear16"
+RAW_RATE = 16000
+RAW_CHANNELS = 1
 _DISTRIBUTION = "emotion2vec-client"
 _EPILOG = """\
 environment: EMOTION2VEC_SERVER (for --server), EMOTION2VEC_TOKEN (for --token), NO_COLOR.
@@ -106,7 +109,11 @@ def _add_stream(
     parser = commands.add_parser("stream", parents=[connection], help="recognise live audio")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument(
-        "path", metavar="PATH", nargs="?", help="audio file, or - for raw samples on standard input"
+        "path",
+        metavar="PATH",
+        nargs="?",
+        help="audio file, or - for raw samples on standard input; what is no 16-bit WAV is decoded "
+        "by a Recognize call first, and may be as long as that",
     )
     source.add_argument("--microphone", action="store_true", help="listen; Ctrl-C ends it")
     _add_model(parser)
@@ -119,13 +126,9 @@ def _add_stream(
         "--no-vad", action="store_true", help="don't look for where speech begins and ends"
     )
     raw = parser.add_argument_group("raw samples (standard input, or PATH with --encoding)")
-    raw.add_argument("--encoding", choices=RAW_ENCODINGS, help="(linear16)")
-    raw.add_argument(
-        "--rate", metavar="HZ", type=_count, default=16000, help="sample rate (%(default)s)"
-    )
-    raw.add_argument(
-        "--channels", metavar="N", type=_count, default=1, help="interleaved (%(default)s)"
-    )
+    raw.add_argument("--encoding", choices=RAW_ENCODINGS, help=f"({RAW_ENCODING})")
+    raw.add_argument("--rate", metavar="HZ", type=_count, help=f"sample rate ({RAW_RATE})")
+    raw.add_argument("--channels", metavar="N", type=_count, help=f"interleaved ({RAW_CHANNELS})")
     windows = parser.add_argument_group("windows (the server's defaults)")
     for name, meaning in (
         ("window", "audio that the model sees at once"),

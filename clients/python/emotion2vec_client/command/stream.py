@@ -12,6 +12,7 @@ from typing import Any
 
 from emotion2vec_client.audio import RawFormat
 from emotion2vec_client.client import Client
+from emotion2vec_client.command.arguments import RAW_CHANNELS, RAW_ENCODING, RAW_RATE
 from emotion2vec_client.command.extras import MissingExtraError, require
 from emotion2vec_client.command.sources import (
     LiveChunks,
@@ -25,7 +26,7 @@ from emotion2vec_client.command.sources import (
 from emotion2vec_client.command.terminal import Terminal, shown
 from emotion2vec_client.command.views import JsonView, LineView, View
 from emotion2vec_client.errors import RecognitionError
-from emotion2vec_client.events import StreamEvent
+from emotion2vec_client.events import StreamEvent, StreamFinal
 
 STANDARD_INPUT = "-"
 FAILED = 1
@@ -43,13 +44,18 @@ def stream(arguments: Namespace, connection: dict[str, Any], terminal: Terminal)
     live = arguments.microphone or arguments.path == STANDARD_INPUT
     if live and arguments.realtime:
         raise ValueError("--realtime is for a PATH: what is live has its own speed")
+    is_raw = arguments.path == STANDARD_INPUT or arguments.encoding is not None
+    if not is_raw and (arguments.rate or arguments.channels):
+        raise ValueError("--rate and --channels are of raw samples: give their --encoding too")
     name = "microphone" if arguments.microphone else shown(arguments.path)
     try:
         with ExitStack() as stack:
             client = stack.enter_context(Client(**connection))
             source = _open(arguments, client, stack)
             view = stack.enter_context(_view(arguments, terminal, name))
+            has_final = False
             for event in _events(arguments, client, source):
+                has_final |= isinstance(event, StreamFinal)
                 view.show(event)
     except RecognitionError as error:
         terminal.error(f"{name}: {error.message}")
@@ -58,6 +64,9 @@ def stream(arguments: Namespace, connection: dict[str, Any], terminal: Terminal)
         raise  # about our output, not about the source
     except OSError as error:
         terminal.error(f"{name}: {error.strerror or error}")
+        return FAILED
+    if not has_final:
+        terminal.error(f"{name}: no samples came")
         return FAILED
     return 0
 
@@ -70,7 +79,11 @@ def _open(arguments: Namespace, client: Client, stack: ExitStack) -> Source:
         source, chunks = stack.enter_context(microphone())
         stack.enter_context(_stopped_by_interrupt(chunks))
         return source
-    raw = RawFormat(arguments.encoding or "linear16", arguments.rate, arguments.channels)
+    raw = RawFormat(
+        arguments.encoding or RAW_ENCODING,
+        arguments.rate or RAW_RATE,
+        arguments.channels or RAW_CHANNELS,
+    )
     if arguments.path == STANDARD_INPUT:
         chunks = standard_input(chunk_size(raw))
         stack.enter_context(_stopped_by_interrupt(chunks))
