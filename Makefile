@@ -45,7 +45,7 @@ lint: .venv/all.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy scripts protos/generate.py
+	$(BIN)/mypy scripts protos/generate.py benchmarks --exclude 'benchmarks/peers/'
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/buf lint protos
 	$(BIN)/shellcheck .ci/run
@@ -62,7 +62,7 @@ pins: .venv/all.stamp
 	$(BIN)/python scripts/pin.py $(ARGS)
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:

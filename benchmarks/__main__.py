@@ -24,8 +24,12 @@ RESULTS = Path(__file__).resolve().parent / "results"
 
 def main() -> int:
     """Exit status 0: the report is written, its path on stdout."""
-    options = _parser().parse_args()
-    wanted = options.only or (CARD_SECTIONS if options.card else SECTIONS)
+    parser = _parser()
+    options = parser.parse_args()
+    known = CARD_SECTIONS if options.card else SECTIONS
+    wanted = options.only or known
+    if not set(wanted) <= set(known):
+        parser.error(f"--card measures {', '.join(CARD_SECTIONS)} only")
     # So that servers are stopped however the run ends.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     here, threads, logs = machine.describe(), machine.cores(), _logs()

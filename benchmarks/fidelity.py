@@ -210,6 +210,8 @@ class _Silent:
 
     def measured(self, precision: str, parity: Parity) -> None: ...
 
+    def unmeasured(self, precision: str, why: str) -> None: ...
+
 
 @contextlib.contextmanager
 def exported(checkpoint: Path, name: str, *, demo: bool = False) -> Iterator[Bundle]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 SIZE, HIDDEN, BLOCKS, EXTRA_TOKENS = 1024, 4096, 24, 10
@@ -20,7 +22,8 @@ _FRONT_END = (
     *((3 * 512, 512, rows) for rows in (32, 16, 8, 4)),
     *((2 * 512, 512, rows) for rows in (2, 1)),
 )
-"""Products of the front end: K, N, and rows a frame."""
+"""Products of the front end: K, N, and rows a frame. In int8, the first two are (quantization)."""
+_ROUNDED = 2
 _POSITIONAL = 5 * SIZE * (SIZE // 16) * 19
 """Multiplications a frame of the grouped convolutions, which stay in float32."""
 _SHAPES = ((SIZE, 3 * SIZE), (SIZE, SIZE), (SIZE, HIDDEN), (HIDDEN, SIZE))
@@ -40,10 +43,10 @@ class Floor:
         """Seconds of all products of one clip."""
         tokens = frames + EXTRA_TOKENS
         blocks = BLOCKS * tokens * sum(k * n for k, n in _SHAPES)
-        front_end = frames * sum(k * n * rows for k, n, rows in _FRONT_END)
+        front_end = [frames * k * n * rows for k, n, rows in _FRONT_END]
         attention = BLOCKS * 2 * tokens**2 * SIZE
-        exact = attention + frames * _POSITIONAL
-        rounded = blocks + front_end
+        exact = attention + frames * _POSITIONAL + sum(front_end[_ROUNDED:])
+        rounded = blocks + sum(front_end[:_ROUNDED])
         rate = self.int8 if precision == "int8" else self.float32
         return 2e-9 * (rounded / rate + exact / self.float32)
 
@@ -62,8 +65,8 @@ def _seconds(rows: int, k: int, n: int, threads: int, *, rounded: bool) -> float
     """The fastest of some products [rows, k] @ [k, n]."""
     random = np.random.default_rng(0)
     if rounded:
-        x = random.integers(0, 217, (rows, k), dtype=np.uint8)
-        constants = {
+        x: NDArray[Any] = random.integers(0, 217, (rows, k), dtype=np.uint8)
+        constants: dict[str, Any] = {
             "w": random.integers(-75, 76, (k, n), dtype=np.int8),
             "one": np.float32(1),
             "scales": np.ones(n, np.float32),

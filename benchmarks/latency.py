@@ -1,7 +1,7 @@
 """`latency`: FunASR beside our bundle, in process and through the server, one clip at a time.
 
 All contestants are loaded before, each in its own process with the same number of threads, and take
-turns on the same clip. `cold` is what the first user after a start waits for.
+turns on the same clip.
 """
 
 from __future__ import annotations
@@ -227,7 +227,7 @@ def _worker(
 @contextmanager
 def _remote(bundle: Path, threads: int, logs: Path) -> Iterator[Contestant]:
     flags = ["--model", str(bundle), "--threads", str(threads)]
-    # The first start on a machine also measures what batches cost; `cold` is about the later ones.
+    # The first start on a machine also measures what batches cost; the figure is of later ones.
     with emotion2vec_server(logs / "latency-server-first.log", *flags):
         pass
     began = time.perf_counter()

@@ -10,6 +10,7 @@ weights: on a CPU its batches cost as much as their clips alone. `large-fp16` is
 from __future__ import annotations
 
 import itertools
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import emotion2vec_export
 import numpy as np
 import onnx
 from emotion2vec_server.bundle import (
@@ -63,13 +65,21 @@ SHAPES = {
 
 
 def bundle(name: str) -> Path:
-    """The bundle directory of a model but "demo", made where it is not there yet."""
+    """The bundle directory of a model but "demo", made anew where its code is newer."""
     directory = CACHE / name
-    if not (directory / MANIFEST).exists():
+    if not _is_fresh(directory):
+        shutil.rmtree(directory, ignore_errors=True)
         print(f"making the model {name} (once)", file=sys.stderr, flush=True)
         makers = {"large": _make_large, ON_CARD: _make_for_card}
         makers.get(name, _make_synthetic)(directory)
     return directory
+
+
+def _is_fresh(directory: Path) -> bool:
+    manifest = directory / MANIFEST
+    makers = [Path(__file__), *Path(emotion2vec_export.__file__).parent.glob("*.py")]
+    newest = max(path.stat().st_mtime for path in makers)
+    return manifest.exists() and manifest.stat().st_mtime >= newest
 
 
 def provider(name: str) -> str:

@@ -52,7 +52,7 @@ async def _handle(_requests: AsyncIterator[bytes], context: Any) -> bytes:
 
 async def _serve(kind: str, port: int) -> None:
     service, method = _METHOD.strip("/").split("/")
-    handlers = {method: grpc.stream_unary_rpc_method_handler(_handle)}
+    handlers: dict[str, Any] = {method: grpc.stream_unary_rpc_method_handler(_handle)}
     server: Any
     if kind == "ours":
         server = rpc.Server(limits=rpc.Limits(max_message_bytes=_LIMIT))
@@ -68,7 +68,7 @@ async def _serve(kind: str, port: int) -> None:
 async def _measure(port: int, pid: int, size: int, callers: int, seconds: float) -> Cell:
     body, latencies = bytes(size), list[float]()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        call = channel.unary_unary(_METHOD)
+        call: Any = channel.unary_unary(_METHOD)
         for _ in range(20):
             await call(body, wait_for_ready=True)
 

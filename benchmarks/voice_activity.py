@@ -48,8 +48,9 @@ def speak(text: str, voice: str) -> Floats:
     samples, rate = soundfile.read(io.BytesIO(wav), dtype="float32")
     samples = soxr.resample(samples, rate, RATE, quality="HQ")
     loud = np.flatnonzero(np.abs(samples) > 0.003)
-    samples = samples[loud[0] : loud[-1]]
-    return samples / samples.std() * 10 ** (-26 / 20)
+    spoken: Floats = samples[loud[0] : loud[-1]]
+    level = 10 ** (-26 / 20) / spoken.std()
+    return spoken * np.float32(level)
 
 
 def make_track() -> tuple[Floats, Mask]:
@@ -71,7 +72,7 @@ def backgrounds(count: int) -> Iterator[tuple[str, Floats]]:
     spectrum = np.fft.rfft(white) / np.sqrt(np.maximum(np.arange(count // 2 + 1), 1.0))
     pink = np.fft.irfft(spectrum, count)
     seconds = np.arange(count) / RATE
-    hum = sum(np.sin(2 * np.pi * 50 * k * seconds) / k for k in (1, 2, 3, 5))
+    hum = np.sum([np.sin(2 * np.pi * 50 * k * seconds) / k for k in (1, 2, 3, 5)], axis=0)
     traffic = pink * (1 + 0.5 * np.sin(2 * np.pi * 0.15 * seconds))
     yield "digital silence", np.zeros(count, np.float32)
     for name, noise in (("white", white), ("pink", pink), ("hum", hum), ("traffic", traffic)):
@@ -98,7 +99,8 @@ def silero(track: Floats) -> Mask:
     chunks = [pcm(track[i : i + size]) for i in range(0, len(track) - size + 1, size)]
     speech = np.array([detector(chunk.tobytes()) >= 0.5 for chunk in chunks])
     at = np.minimum(np.arange(len(track) // FRAME) * FRAME // size, len(speech) - 1)
-    return speech[at]
+    aligned: Mask = speech[at]
+    return aligned
 
 
 def pcm(samples: Floats) -> NDArray[np.int16]:

@@ -82,10 +82,11 @@ def _onnxruntime(subject: Subject, device: str, precision: Any) -> Run:
 
 def _tensorrt(subject: Subject, device: str) -> Run:
     """The engine that the exporter builds, in the backend that the server runs."""
-    from emotion2vec_export.engine import build_engine, installed_libraries
+    from emotion2vec_export.engine import build_engine
     from emotion2vec_export.errors import ExportError
     from emotion2vec_server.backends import cuda
     from emotion2vec_server.backends.tensorrt import TensorRtBackend
+    from emotion2vec_server.backends.tensorrt_library import installed_libraries
     from emotion2vec_server.errors import StartupError
 
     if device == "cpu" or not cuda.devices():

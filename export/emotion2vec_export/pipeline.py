@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -184,6 +183,6 @@ def _replacing(output: Path) -> Iterator[Path]:
         else:
             fresh.rename(output)
     except OSError as error:
-        raise ExportError(f"can't write {output}: {os.strerror(error.errno or 0)}") from error
+        raise ExportError(f"can't write {output}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from emotion2vec_server.backends.onnx_runtime import ERRORS
 from numpy.typing import NDArray
 
 from emotion2vec_export.errors import ExportError
-
-VERSION: str = onnxruntime.__version__
 
 
 class OnnxModel:
@@ -23,7 +22,7 @@ class OnnxModel:
             self._session = onnxruntime.InferenceSession(
                 path, options, providers=["CPUExecutionProvider"]
             )
-        except onnxruntime.OrtException as error:
+        except ERRORS as error:
             raise ExportError(f"ONNX Runtime can't load the exported graph: {error}") from error
         self._outputs = [output.name for output in self._session.get_outputs()]
 

@@ -25,10 +25,6 @@ class Catalog:
         self._refusal = "the server is shutting down"
         return list(self._models.values())
 
-    @property
-    def is_open(self) -> bool:
-        return self._refusal is None
-
     def models(self) -> list[Recognizer]:
         """All of them, the default first.
 

@@ -21,7 +21,7 @@ from emotion2vec_server.cost_cache import CostCache, cache_directory, processor
 from emotion2vec_server.errors import ConfigError, InferenceError, OutOfMemoryError, StartupError
 from emotion2vec_server.metrics import Metrics
 from emotion2vec_server.priority import give_way
-from emotion2vec_server.recognizer import Clip, ModelRunner, Recognizer
+from emotion2vec_server.recognizer import Clip, ClipOutput, ModelRunner, Recognizer
 
 DEMO_BUNDLE = Path(__file__).parent / "demo"
 
@@ -156,12 +156,12 @@ def _warm_up(
     Measured once for all that `key` names, and kept on disk.
     """
 
-    def run(rows: int, frames: int) -> None:
+    def run(rows: int, frames: int) -> ClipOutput:
         samples = np.zeros((frames - 1) * manifest.frame_hop + manifest.frame_field, np.float32)
-        runner([Clip(samples, frame_embeddings=False)] * rows)
+        return runner([Clip(samples, frame_embeddings=False)] * rows)[0]
 
     try:
-        run(*warmth.shapes[0])
+        _refuse_other_sizes(run(*warmth.shapes[0]), manifest)
     except (InferenceError, OutOfMemoryError) as error:
         raise StartupError(
             f"model {manifest.name} fails on a second of silence ({error}); "
@@ -182,6 +182,20 @@ def _warm_up(
         for rows, frames in warmth.shapes[1:]:
             run(rows, frames)
     return cost
+
+
+def _refuse_other_sizes(output: ClipOutput, manifest: Manifest) -> None:
+    """The graph is what its hash says, but nothing vouches for what the manifest says of it."""
+    for name, values, size in (
+        ("labels", output.logits, len(manifest.labels)),
+        ("embedding values", output.embedding, manifest.embedding_size),
+    ):
+        found = 0 if values is None else len(values)
+        if found != size:
+            raise StartupError(
+                f"model {manifest.name}: its manifest names {size} {name}, its graph gives {found};"
+                " export it again"
+            )
 
 
 def _cost_key(

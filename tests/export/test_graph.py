@@ -11,6 +11,7 @@ import pytest
 import torch
 from emotion2vec_export import graph
 from emotion2vec_export.checkpoint import read_checkpoint
+from emotion2vec_export.errors import ExportError
 from emotion2vec_export.graph import OPSET, OUTPUTS, external_data, tensor_specs, write_graph
 from emotion2vec_export.model import Emotion2vec
 from emotion2vec_export.parity import speech_like
@@ -50,6 +51,12 @@ def test_the_shortest_clips_have_whole_frames(runtime, samples: int) -> None:
     outputs = runtime.run(speech_like(samples, 0)[None], np.array([samples]))
     assert outputs["frame_lengths"].tolist() == [(samples - 400) // 320 + 1]
     assert outputs["frame_logits"].shape[1] == outputs["frame_lengths"][0]
+
+
+def test_a_graph_that_can_not_be_loaded_is_an_error_with_a_reason(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"junk")
+    with pytest.raises(ExportError, match="ONNX Runtime can't load the exported graph"):
+        OnnxModel(tmp_path / "model.onnx")
 
 
 def test_axes_are_named(flat_graph: Path) -> None:

@@ -1,4 +1,4 @@
-"""How many batches of a model run at once."""
+"""How a model is loaded: batches at once, measured costs, what its manifest says."""
 
 from __future__ import annotations
 
@@ -10,18 +10,24 @@ import pytest
 from emotion2vec_server import loading
 from emotion2vec_server.backends.base import Outputs
 from emotion2vec_server.config import read_settings
+from emotion2vec_server.errors import StartupError
 from emotion2vec_server.metrics import Metrics
 
 
 class Backend:
     precision, runtime = "fp16", "test"
 
-    def __init__(self, provider: str) -> None:
+    def __init__(self, provider: str, labels: int = 9, size: int = 128) -> None:
+        """By default as wide as the demo model, which is what the manifest is of."""
         self.provider = provider
+        self._labels = labels
+        self._size = size
 
     def run(self, waveforms, lengths, *, frame_embeddings: bool = False) -> Outputs:
-        zeros = np.zeros((len(lengths), 9), np.float32)
-        return Outputs(zeros, zeros, None, None, lengths // 320)
+        logits, embedding = (
+            np.zeros((len(lengths), width), np.float32) for width in (self._labels, self._size)
+        )
+        return Outputs(logits if self._labels else None, embedding, None, None, lengths // 320)
 
 
 def batch_threads() -> int:
@@ -72,3 +78,20 @@ async def test_costs_that_were_measured_within_other_limits_are_not_taken(
             (recognizer,) = loading.load_recognizers(settings, Metrics(), lambda *_: None)
             await recognizer.batcher.close()
             assert files_in(tmp_path) == count
+
+
+@pytest.mark.parametrize(
+    ("labels", "size", "words"),
+    [
+        (8, 128, "names 9 labels, its graph gives 8"),
+        (0, 128, "names 9 labels, its graph gives 0"),
+        (9, 32, "names 128 embedding values, its graph gives 32"),
+    ],
+)
+def test_a_manifest_that_says_other_than_its_graph_is_refused(
+    labels: int, size: int, words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(loading, "load_backend", lambda *_, **__: Backend("cpu", labels, size))
+    monkeypatch.setattr(loading, "cache_directory", lambda: tmp_path)
+    with pytest.raises(StartupError, match=words):
+        loading.load_recognizers(read_settings([]), Metrics(), lambda *_: None)

@@ -20,8 +20,7 @@ _PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
 }
 _SPIN_MICROSECONDS = "30"
-# ONNX Runtime's errors have no common base.
-_ERRORS = (
+ERRORS = (
     errors.EPFail,
     errors.EngineError,
     errors.Fail,
@@ -33,6 +32,7 @@ _ERRORS = (
     errors.NotImplemented,
     errors.RuntimeException,
 )
+"""What ONNX Runtime raises; its errors have no common base."""
 _AS_REQUESTED = 1
 """Of ONNX Runtime's `ArenaExtendStrategy`; 0 is the next power of two."""
 # How ONNX Runtime's allocators word it; it has no error class of its own.
@@ -92,7 +92,7 @@ class OnnxRuntimeBackend:
             options.enable_mem_pattern = False
         try:
             self._session = ort.InferenceSession(path, options, providers=_chain(provider, device))
-        except _ERRORS as error:
+        except ERRORS as error:
             raise StartupError(f"ONNX Runtime can't load {path}: {_first_line(error)}") from error
         if _PROVIDERS[provider] not in self._session.get_providers():
             raise StartupError(
@@ -125,7 +125,7 @@ class OnnxRuntimeBackend:
         feeds = {"waveform": waveforms, "lengths": lengths}
         try:
             values: list[Any] = self._session.run(names, feeds, self._run_options)
-        except _ERRORS as error:
+        except ERRORS as error:
             if any(words in str(error).lower() for words in _OUT_OF_MEMORY):
                 raise OutOfMemoryError(_first_line(error)) from error
             raise InferenceError(f"ONNX Runtime failed: {_first_line(error)}") from error
