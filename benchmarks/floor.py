@@ -22,8 +22,9 @@ _FRONT_END = (
     *((3 * 512, 512, rows) for rows in (32, 16, 8, 4)),
     *((2 * 512, 512, rows) for rows in (2, 1)),
 )
-"""Products of the front end: K, N, and rows a frame. In int8, the first two are (quantization)."""
+"""Products of the front end: K, N, and rows a frame."""
 _ROUNDED = 2
+"""Of these, the first ones are in int8 where the others are (docs/quantization.md)."""
 _POSITIONAL = 5 * SIZE * (SIZE // 16) * 19
 """Multiplications a frame of the grouped convolutions, which stay in float32."""
 _SHAPES = ((SIZE, 3 * SIZE), (SIZE, SIZE), (SIZE, HIDDEN), (HIDDEN, SIZE))

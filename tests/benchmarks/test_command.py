@@ -51,6 +51,15 @@ def test_a_server_that_ended_is_not_waited_for() -> None:
     assert not process.alive(server.pid)
 
 
+def test_a_card_has_no_section_for_the_cpu(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["benchmarks", "--card", "--only", "latency"])
+    with pytest.raises(SystemExit):
+        command.main()
+    assert "--card measures peers, load, streams only" in capsys.readouterr().err
+
+
 def test_only_the_model_for_a_card_runs_on_one() -> None:
     """On a machine with a card the server would take it for all of them."""
     assert models.provider(models.ON_CARD) == "cuda"

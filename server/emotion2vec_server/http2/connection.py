@@ -32,7 +32,8 @@ from emotion2vec_server.http2.frame_reader import FrameReader
 from emotion2vec_server.http2.headers import HeaderDecoder, Headers
 from emotion2vec_server.http2.outbound import Outbound
 from emotion2vec_server.http2.settings import Limits
-from emotion2vec_server.http2.stream import Abandoned, Receiver, ReceiveWindow, Stream
+from emotion2vec_server.http2.stream import Receiver, ReceiveWindow, Stream
+from emotion2vec_server.http2.stream_ids import StreamIds
 
 # The burst and rate of stream resets and of "glitches" that nghttp2 allows, the rate of resets
 # raised: where deadlines are short and the server is late, every call may end in one.
@@ -74,10 +75,7 @@ class Connection:
         self._nuisances = Allowance(*_NUISANCES, clock)
         self._blocks = BlockReader()
         self._incoming: Stream | None = None
-        self._last_stream_id = 0
-        self._last_served = 0
-        """As the first GOAWAY has said; a second may not name a later one."""
-        self._abandoned = Abandoned()
+        self._ids = StreamIds()
         self._calls = 0
         self._on_kind: dict[int, Callable[[int, int, bytes], None]] = {
             frames.HEADERS: self._on_headers,
@@ -154,8 +152,8 @@ class Connection:
         """Takes no more requests; those under way go on."""
         if not self.leaving and self.failure is None:
             self.leaving = True
-            self._last_served = self._last_stream_id
-            self._outbound.write(frames.goaway(self._last_served, ErrorCode.NO_ERROR, ""))
+            self._ids.freeze()
+            self._outbound.write(frames.goaway(self._ids.last_served, ErrorCode.NO_ERROR, ""))
 
     def lose(self) -> None:
         """The transport is gone."""
@@ -176,7 +174,7 @@ class Connection:
             self._credit(padding)
         stream = self.streams.get(stream_id)
         if stream is None:
-            self._check_late(stream_id)
+            self._ids.check_late(stream_id)
         elif stream.peer_ended:
             self._break(stream, ErrorCode.STREAM_CLOSED)
             stream = None
@@ -235,7 +233,7 @@ class Connection:
         self._nuisances.spend("PRIORITY frames")
 
     def _on_reset(self, _flags: int, stream_id: int, payload: bytes) -> None:
-        self._check_opened(stream_id)
+        self._ids.check_opened(stream_id)
         stream = self.streams.get(stream_id)
         if stream is None:
             self._nuisances.spend("resets of ended streams")
@@ -290,7 +288,7 @@ class Connection:
             if not self._outbound.widen(increment):
                 raise PeerError(ErrorCode.FLOW_CONTROL_ERROR, "window too large")
             return
-        self._check_opened(stream_id)
+        self._ids.check_opened(stream_id)
         stream = self.streams.get(stream_id)
         if stream is None:
             return
@@ -306,16 +304,15 @@ class Connection:
         stream = self.streams.get(block.stream_id)
         if stream is not None:
             self._on_trailers(stream, headers, block.end)
-        elif block.stream_id <= self._last_stream_id:
-            self._check_late(block.stream_id)
-        else:
-            self._last_stream_id = block.stream_id
+        elif self._ids.open(block.stream_id):
             self._on_request(block, headers)
+        else:
+            self._ids.check_late(block.stream_id)
 
     def _on_request(self, block: Block, headers: Headers) -> None:
         if self.leaving:
             # GOAWAY has told that we don't see to it.
-            self._abandoned.add(block.stream_id)
+            self._ids.abandon(block.stream_id)
             return
         stream = Stream(block.stream_id, self._limits.stream_window, self._outbound.initial_window)
         self.streams[stream.id] = stream
@@ -365,7 +362,7 @@ class Connection:
     def _drop(self, stream: Stream, code: ErrorCode) -> Receiver:
         self._outbound.write(frames.reset(stream.id, code))
         if not stream.peer_ended:
-            self._abandoned.add(stream.id)
+            self._ids.abandon(stream.id)
         return self._remove(stream)
 
     def _remove(self, stream: Stream) -> Receiver:
@@ -377,16 +374,6 @@ class Connection:
             stream.unread = 0
         return stream.leave()
 
-    def _check_late(self, stream_id: int) -> None:
-        """Of a stream that is gone, the peer may send on only where it can't know that."""
-        self._check_opened(stream_id)
-        if stream_id not in self._abandoned:
-            raise PeerError(ErrorCode.STREAM_CLOSED, "a frame on a stream that has ended")
-
-    def _check_opened(self, stream_id: int) -> None:
-        if stream_id % 2 == 0 or stream_id > self._last_stream_id:
-            raise _protocol_error("a frame on a stream that was never opened")
-
     # The connection as a whole.
 
     def _credit(self, count: int) -> None:
@@ -395,8 +382,7 @@ class Connection:
 
     def _fail(self, fault: PeerError) -> None:
         self.failure = fault
-        last = self._last_served if self.leaving else self._last_stream_id
-        self._outbound.write(frames.goaway(last, fault.code, str(fault)))
+        self._outbound.write(frames.goaway(self._ids.last_served, fault.code, str(fault)))
         self.lose()
 
 

@@ -12,9 +12,6 @@ from typing import Protocol
 
 from emotion2vec_server.http2 import frames
 
-_MAX_ABANDONED = 4096
-"""By when a peer knows of the oldest."""
-
 
 class Receiver(Protocol):
     """What a stream's events go to. To be set in `Application.on_request`."""
@@ -117,21 +114,6 @@ class Stream:
             return self.outbox.popleft()
         self.outbox[0] = part[limit:]
         return part[:limit]
-
-
-class Abandoned:
-    """Streams that we have ended while the peer had not: it may send on until it knows."""
-
-    def __init__(self) -> None:
-        self._ids: dict[int, None] = {}
-
-    def add(self, stream_id: int) -> None:
-        self._ids[stream_id] = None
-        if len(self._ids) > _MAX_ABANDONED:
-            del self._ids[next(iter(self._ids))]
-
-    def __contains__(self, stream_id: int) -> bool:
-        return stream_id in self._ids
 
 
 def widened(window: int, increment: int) -> int | None:

@@ -288,10 +288,11 @@ class Call:
     async def _inflate(self, data: bytes) -> bytes:
         try:
             limit = self._max_message_bytes
-            # A few compressed bytes may hold a thousand times as many.
-            quick = inflate_small(data, self._encoding, min(limit, _QUICK_TO_INFLATE))
-            if quick is not None:
-                return quick
+            if len(data) <= _QUICK_TO_INFLATE:
+                # Though they may hold a thousand times as many.
+                most = min(limit, _QUICK_TO_INFLATE)
+                if (content := inflate_small(data, self._encoding, most)) is not None:
+                    return content
             return await asyncio.to_thread(inflate, data, self._encoding, limit)
         except CallError as error:
             # As with a message that is too large as it comes: the handler has no say in it, and is
