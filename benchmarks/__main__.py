@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from emotion2vec_server.bundle import load_bundle
+from emotion2vec_runtime.bundle import load_bundle
 
 from benchmarks import comparison, fidelity, latency, load, machine, models, report, streams
 from benchmarks.rivals import PEERS

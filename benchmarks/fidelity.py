@@ -24,10 +24,10 @@ import soundfile
 from emotion2vec_export.checkpoint import read_checkpoint
 from emotion2vec_export.pipeline import export_bundle
 from emotion2vec_export.precision import RECIPES
-from emotion2vec_server.backends.base import Float32
-from emotion2vec_server.backends.select import load_backend
-from emotion2vec_server.bundle import Bundle, Parity, Precision, load_bundle
-from emotion2vec_server.emotion import Classes
+from emotion2vec_runtime.arrays import Float32
+from emotion2vec_runtime.backends.select import load_backend
+from emotion2vec_runtime.bundle import Bundle, Parity, Precision, load_bundle
+from emotion2vec_runtime.recognition.emotion import Classes
 
 from benchmarks import machine
 from benchmarks.markdown import table

@@ -20,11 +20,12 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from emotion2vec_server.backends.base import Backend, Float32, Int64
-from emotion2vec_server.backends.select import load_backend
-from emotion2vec_server.bundle import Bundle, Manifest, load_bundle
-from emotion2vec_server.emotion import Classes
-from emotion2vec_server.windows import Framing, Window, Windower, framing_of
+from emotion2vec_runtime.arrays import Float32, Int64
+from emotion2vec_runtime.backends.base import Backend
+from emotion2vec_runtime.backends.select import load_backend
+from emotion2vec_runtime.bundle import Bundle, Manifest, load_bundle
+from emotion2vec_runtime.recognition.emotion import Classes
+from emotion2vec_server.streaming.windows import Framing, Window, Windower, framing_of
 
 from benchmarks.speech import ROOT, SAMPLE_RATE
 

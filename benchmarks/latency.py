@@ -18,7 +18,7 @@ from statistics import geometric_mean, median
 from typing import Any, Protocol
 
 from emotion2vec_client import Client
-from emotion2vec_server.bundle import MANIFEST, Manifest
+from emotion2vec_runtime.bundle import MANIFEST, Manifest
 
 from benchmarks import floor, models, process
 from benchmarks.floor import Floor

@@ -47,8 +47,8 @@ def load_funasr(source: Path, threads: int) -> Recognize:
 
 def load_bundle_backend(source: Path, precision: str, threads: int) -> Recognize:
     """Our bundle, in process, through the backend that the server uses."""
-    from emotion2vec_server.backends.select import load_backend
-    from emotion2vec_server.bundle import load_bundle
+    from emotion2vec_runtime.backends.select import load_backend
+    from emotion2vec_runtime.bundle import load_bundle
 
     wished: Any = precision
     backend = load_backend(load_bundle(source), precision=wished, provider="cpu", threads=threads)

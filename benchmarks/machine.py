@@ -77,7 +77,7 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
 
 def _cards() -> tuple[str, ...]:
     try:
-        from emotion2vec_server.backends import cuda
+        from emotion2vec_runtime.backends.tensorrt import cuda
     except ImportError:  # Only GPU installations have CUDA's bindings.
         return ()
     return tuple(device.name for device in cuda.devices())

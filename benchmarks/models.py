@@ -21,7 +21,7 @@ from typing import Any
 import emotion2vec_export
 import numpy as np
 import onnx
-from emotion2vec_server.bundle import (
+from emotion2vec_runtime.bundle import (
     MANIFEST,
     Artifact,
     Label,

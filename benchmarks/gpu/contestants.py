@@ -65,8 +65,8 @@ def _funasr(subject: Subject, device: str) -> Run:
 
 
 def _onnxruntime(subject: Subject, device: str, precision: Any) -> Run:
-    from emotion2vec_server.backends.onnx_runtime import OnnxRuntimeBackend, available_providers
-    from emotion2vec_server.errors import StartupError
+    from emotion2vec_runtime.backends.onnx_runtime import OnnxRuntimeBackend, available_providers
+    from emotion2vec_runtime.errors import LoadError
 
     provider = "cpu" if device == "cpu" else "cuda"
     if provider not in available_providers():
@@ -75,7 +75,7 @@ def _onnxruntime(subject: Subject, device: str, precision: Any) -> Run:
     threads = torch.get_num_threads()
     try:
         backend = OnnxRuntimeBackend(graph, precision=precision, provider=provider, threads=threads)
-    except StartupError as error:
+    except LoadError as error:
         raise MissingError(str(error)) from error
     return _of(backend)
 
@@ -84,10 +84,10 @@ def _tensorrt(subject: Subject, device: str) -> Run:
     """The engine that the exporter builds, in the backend that the server runs."""
     from emotion2vec_export.engine import build_engine
     from emotion2vec_export.errors import ExportError
-    from emotion2vec_server.backends import cuda
-    from emotion2vec_server.backends.tensorrt import TensorRtBackend
-    from emotion2vec_server.backends.tensorrt_library import installed_libraries
-    from emotion2vec_server.errors import StartupError
+    from emotion2vec_runtime.backends.tensorrt import cuda
+    from emotion2vec_runtime.backends.tensorrt.engine import TensorRtBackend
+    from emotion2vec_runtime.backends.tensorrt.library import installed_libraries
+    from emotion2vec_runtime.errors import LoadError
 
     if device == "cpu" or not cuda.devices():
         raise MissingError("CUDA finds no card")
@@ -101,9 +101,9 @@ def _tensorrt(subject: Subject, device: str) -> Run:
             installed_libraries()[engine.library],
             precision="fp16",
             devices=cuda.devices()[:1],
-            lanes=1,
+            instances=1,
         )
-    except (ExportError, StartupError) as error:
+    except (ExportError, LoadError) as error:
         raise MissingError(str(error)) from error
     return _of(backend)
 

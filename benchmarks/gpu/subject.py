@@ -25,7 +25,7 @@ from emotion2vec_export.synthetic import (
     write_checkpoint,
 )
 from emotion2vec_export.weights import load_model
-from emotion2vec_server.bundle import MANIFEST, Artifact, Manifest, Parity, describe_file
+from emotion2vec_runtime.bundle import MANIFEST, Artifact, Manifest, Parity, describe_file
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 

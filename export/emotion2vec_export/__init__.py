@@ -2,5 +2,5 @@
 
 import os
 
-# See emotion2vec_server.backends.
+# See emotion2vec_runtime.backends.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

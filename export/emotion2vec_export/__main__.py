@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from emotion2vec_server.bundle import ModelName, Parity
+from emotion2vec_runtime.bundle import ModelName, Parity
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.status import Status

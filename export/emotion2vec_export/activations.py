@@ -10,8 +10,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from emotion2vec_export.graph_runner import GraphRunner
 from emotion2vec_export.parity import speech_like
-from emotion2vec_export.runtime import OnnxModel
 
 _RATE = 16000
 _SEEDS = (101, 102, 103)
@@ -39,12 +39,12 @@ def mean_activations(
     probe = graph.with_suffix(".probe.onnx")  # Beside the graph, whose weights it shares.
     try:
         onnx.save(model, probe)
-        runtime = OnnxModel(probe)
+        runner = GraphRunner(probe)
     finally:
         probe.unlink(missing_ok=True)
     # Silence too: all its frames are alike, so that a shift there is the whole difference.
     clips = [*(speech_like(3 * _RATE, seed) for seed in _SEEDS), np.zeros(_RATE, np.float32)]
-    heard = [runtime.run(clip[None], np.array([len(clip)])) for clip in clips]
+    heard = [runner.run(clip[None], np.array([len(clip)])) for clip in clips]
     return {
         name: np.mean(
             [np.asarray(outputs[f"{name}.mean"], np.float64) for outputs in heard], axis=0

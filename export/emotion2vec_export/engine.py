@@ -16,23 +16,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from emotion2vec_server.backends import cuda
-from emotion2vec_server.backends.tensorrt import TensorRtBackend
-from emotion2vec_server.backends.tensorrt_library import Library, installed_libraries
-from emotion2vec_server.bundle import Engine, Profile
-from emotion2vec_server.cost_cache import cache_directory
-from numpy.typing import NDArray
+from emotion2vec_runtime.backends.base import Backend
+from emotion2vec_runtime.backends.tensorrt import cuda
+from emotion2vec_runtime.backends.tensorrt.engine import TensorRtBackend
+from emotion2vec_runtime.backends.tensorrt.library import Library, installed_libraries
+from emotion2vec_runtime.bundle import Engine, Profile
+from emotion2vec_runtime.recognition.long_audio import MAX_WINDOW_SECONDS
+from emotion2vec_runtime.recognition.runner import MAX_BATCH_ROWS, MAX_BATCH_SECONDS
+from platformdirs import user_cache_path
 
 from emotion2vec_export.errors import ExportError
 
 _RATE = 16000
-_BUDGET_SECONDS = 240.0
-"""The server's default `--max-batch-seconds`."""
-_MOST_ROWS = 64
-"""Its default `--max-batch-size`."""
-_LONGEST_SECONDS = (3.75, 7.5, 15.0, 30.0)
-"""Of each profile; the last is the server's default `--max-window-seconds`."""
+_LONGEST_SECONDS = tuple(MAX_WINDOW_SECONDS / part for part in (8, 4, 2, 1))
+"""Of each profile."""
 
 _TURING = "SM75"
 """For it tensorrt_rtx has no products in fp32, which the classifier is."""
@@ -161,7 +158,7 @@ class _Builder:
             self._say("building the engine: tensorrt_rtx takes seconds to a minute")
             return self._compile(network, config)
         name = f"timing-{self._library.version}-{'-'.join(capabilities)}.cache"
-        file = cache_directory() / name
+        file = user_cache_path("emotion2vec") / name
         known = file.read_bytes() if file.is_file() else b""
         often = "less now that most kernels were timed" if known else "the first time on a card"
         self._say(f"building the engine: TensorRT times kernels on the card; many minutes, {often}")
@@ -220,21 +217,14 @@ class _Builder:
 
 
 def _rows(seconds: float) -> int:
-    return _MOST_ROWS if seconds == 0 else min(_MOST_ROWS, int(_BUDGET_SECONDS // seconds))
+    return (
+        MAX_BATCH_ROWS if seconds == 0 else min(MAX_BATCH_ROWS, int(MAX_BATCH_SECONDS // seconds))
+    )
 
 
-class EngineModel:
-    """An engine on this machine's first card, run as the server runs it."""
-
-    def __init__(self, path: Path, engine: Engine) -> None:
-        library = installed_libraries()[engine.library]
-        self._backend = TensorRtBackend(
-            path, engine, library, precision="fp16", devices=cuda.devices()[:1], lanes=1
-        )
-
-    def run(
-        self, waveform: NDArray[np.float32], lengths: NDArray[np.int64]
-    ) -> dict[str, NDArray[np.generic]]:
-        """Runs a padded batch: waveform [B, S] and lengths [B] in, all outputs by name out."""
-        outputs = self._backend.run(waveform, lengths, frame_embeddings=True)
-        return {name: value for name, value in outputs._asdict().items() if value is not None}
+def load_engine(path: Path, engine: Engine) -> Backend:
+    """The engine on this machine's first card, as the server runs it."""
+    library = installed_libraries()[engine.library]
+    return TensorRtBackend(
+        path, engine, library, precision="fp16", devices=cuda.devices()[:1], instances=1
+    )

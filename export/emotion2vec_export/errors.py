@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emotion2vec_server.errors import Emotion2vecError
+from emotion2vec_runtime.errors import Emotion2vecError
 
 
 class ExportError(Emotion2vecError):

@@ -16,7 +16,7 @@ from typing import Any
 
 import onnx
 import torch
-from emotion2vec_server.bundle import TensorSpec
+from emotion2vec_runtime.bundle import TensorSpec
 
 from emotion2vec_export.model import Emotion2vec
 

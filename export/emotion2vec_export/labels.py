@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from emotion2vec_server.bundle import Label
+from emotion2vec_runtime.bundle import Label
 
 from emotion2vec_export.errors import ExportError
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-from emotion2vec_server.bundle import Parity, ParityRow
+from emotion2vec_runtime.backends.base import Backend, Outputs
+from emotion2vec_runtime.bundle import Parity, ParityRow
+from emotion2vec_runtime.recognition.long_audio import MAX_WINDOW_SECONDS
 from numpy.typing import NDArray
 from rich.table import Table
 
@@ -17,8 +18,6 @@ from emotion2vec_export.reference import FunAsr, Result
 
 _RATE = 16000
 _BATCH_SECONDS = (1.0, 3.0, 5.0, 10.0)
-_LONGEST_SECONDS = 30
-"""The server's longest window, unless told otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +54,8 @@ def test_clips(frame_field: int) -> tuple[list[Clip], list[Clip]]:
         Clip("clipped", np.clip(100 * speech_like(2 * _RATE, 3), -1, 1)),
     ]
     batch = [Clip("speech", speech_like(int(s * _RATE) + 37, 4)) for s in _BATCH_SECONDS]
-    longest = Clip("speech", speech_like(_LONGEST_SECONDS * _RATE, 5))
+    longest = Clip("speech", speech_like(round(MAX_WINDOW_SECONDS * _RATE), 5))
     return [*single, *batch, longest], [*batch, single[0]]
-
-
-class Model(Protocol):
-    """An exported model, whatever runs it."""
-
-    def run(
-        self, waveform: NDArray[np.float32], lengths: NDArray[np.int64]
-    ) -> dict[str, NDArray[np.generic]]: ...
 
 
 class ParityCheck:
@@ -75,7 +66,7 @@ class ParityCheck:
         self._name = f"funasr {reference.version}"
         self._expected = {id(clip): reference.recognize(clip.samples) for clip in self._single}
 
-    def measure(self, model: Model, bounds: Bounds) -> Parity:
+    def measure(self, model: Backend, bounds: Bounds) -> Parity:
         """Runs every clip, alone and in a mixed batch.
 
         `Parity.bound` is the one for probabilities; where the model has no classifier, the one for
@@ -91,13 +82,13 @@ class ParityCheck:
         )
 
     def _rows(
-        self, model: Model, clips: Sequence[Clip], how: str, bounds: Bounds
+        self, model: Backend, clips: Sequence[Clip], how: str, bounds: Bounds
     ) -> list[ParityRow]:
         lengths = np.array([len(clip.samples) for clip in clips])
         waveform = np.zeros((len(clips), lengths.max()), np.float32)
         for row, clip in zip(waveform, clips, strict=True):
             row[: len(clip.samples)] = clip.samples
-        outputs = model.run(waveform, lengths)
+        outputs = model.run(waveform, lengths, frame_embeddings=True)
         return [
             _compare(clip, how, self._expected[id(clip)], outputs, index, bounds)
             for index, clip in enumerate(clips)
@@ -108,25 +99,26 @@ def _compare(
     clip: Clip,
     how: str,
     expected: Result,
-    outputs: dict[str, NDArray[np.generic]],
+    outputs: Outputs,
     index: int,
     bounds: Bounds,
 ) -> ParityRow:
     case = f"{clip.case}, {how}"
-    frames = int(outputs["frame_lengths"][index])
+    frames = int(outputs.frame_lengths[index])
     if frames != len(expected.frame_embeddings):
         raise UnfaithfulError(
             f"{case}: {frames} frames, FunASR has {len(expected.frame_embeddings)}"
         )
-    ours = np.asarray(outputs["frame_embeddings"][index, :frames], np.float64)
-    embedding = np.asarray(outputs["embedding"][index], np.float64)
+    assert outputs.frame_embeddings is not None  # noqa: S101 - they were asked for
+    ours = np.asarray(outputs.frame_embeddings[index, :frames], np.float64)
+    embedding = np.asarray(outputs.embedding[index], np.float64)
     mean = expected.frame_embeddings.mean(axis=0, dtype=np.float64)
     probability = None
     if expected.probabilities is not None:
-        scores = softmax(np.asarray(outputs["logits"][index], np.float64))
-        pooled = softmax(
-            np.asarray(outputs["frame_logits"][index, :frames], np.float64).mean(axis=0)
-        )
+        if outputs.logits is None or outputs.frame_logits is None:
+            raise UnfaithfulError(f"{case}: the exported model gives no scores, and FunASR does")
+        scores = softmax(np.asarray(outputs.logits[index], np.float64))
+        pooled = softmax(np.asarray(outputs.frame_logits[index, :frames], np.float64).mean(axis=0))
         differences = [np.abs(s - expected.probabilities).max() for s in (scores, pooled)]
         probability = float(np.max(differences))
     values = (

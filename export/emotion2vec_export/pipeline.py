@@ -10,7 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
-from emotion2vec_server.bundle import (
+from emotion2vec_runtime.backends.base import Backend
+from emotion2vec_runtime.backends.onnx_runtime import OnnxRuntimeBackend
+from emotion2vec_runtime.backends.providers import provider_named
+from emotion2vec_runtime.bundle import (
     MANIFEST,
     Artifact,
     Manifest,
@@ -18,6 +21,7 @@ from emotion2vec_server.bundle import (
     Precision,
     describe_file,
 )
+from emotion2vec_runtime.errors import LoadError
 
 from emotion2vec_export.checkpoint import Checkpoint
 from emotion2vec_export.errors import ExportError
@@ -25,7 +29,6 @@ from emotion2vec_export.graph import OPSET, external_data, tensor_specs, write_g
 from emotion2vec_export.parity import ParityCheck, require_faithful
 from emotion2vec_export.precision import RECIPES
 from emotion2vec_export.reference import FunAsr
-from emotion2vec_export.runtime import OnnxModel
 from emotion2vec_export.weights import load_model
 
 _TOOLS = ("torch", "onnx", "onnxruntime", "funasr", "emotion2vec-export")
@@ -73,7 +76,7 @@ def export_bundle(
             progress.step(f"making {precision}, and comparing it with FunASR")
             recipe = RECIPES[precision]
             path = recipe.convert(graph, directory)
-            parity = check.measure(OnnxModel(path), recipe.bounds)
+            parity = check.measure(_loaded(path, precision), recipe.bounds)
             progress.measured(precision, parity)
             require_faithful(parity, recipe.bounds)
             artifacts.append(_artifact(path, precision, parity))
@@ -109,6 +112,13 @@ def check_output(output: Path) -> None:
         raise ExportError(f"{output} exists and is no bundle; name a new directory")
 
 
+def _loaded(path: Path, precision: Precision) -> Backend:
+    try:
+        return OnnxRuntimeBackend(path, provider_named("cpu"), precision=precision)
+    except LoadError as error:
+        raise ExportError(f"the exported graph can't be loaded: {error}") from error
+
+
 def _artifact(path: Path, precision: Precision, parity: Parity) -> Artifact:
     inputs, outputs = tensor_specs(path)
     entry = describe_file(path)
@@ -130,7 +140,7 @@ def _engine(
 ) -> Artifact:
     """Builds the engine; where a card can run it, it is compared with FunASR as the graphs are."""
     # An export without an engine needs neither CUDA nor TensorRT.
-    from emotion2vec_export.engine import EngineModel, build_engine, can_run
+    from emotion2vec_export.engine import build_engine, can_run, load_engine
 
     path, engine = build_engine(
         directory / fp16.file,
@@ -143,7 +153,7 @@ def _engine(
     if can_run(engine):
         progress.step("comparing the engine with FunASR")
         bounds = RECIPES["fp16"].bounds
-        parity = check.measure(EngineModel(path, engine), bounds)
+        parity = check.measure(load_engine(path, engine), bounds)
         progress.measured("the TensorRT engine", parity)
         require_faithful(parity, bounds)
     else:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from emotion2vec_server.bundle import Precision
+from emotion2vec_runtime.bundle import Precision
 
 from emotion2vec_export.bounds import Bounds
 

@@ -1,3 +1,1 @@
-"""gRPC server for speech emotion recognition with emotion2vec models."""
-
-__version__ = "0.1.0"
+"""Server for speech emotion recognition with emotion2vec models."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from collections.abc import Coroutine
+from typing import Any
 
-import uvloop
+from emotion2vec_runtime.errors import ConfigError, LoadError
 
-from emotion2vec_server.app import run
-from emotion2vec_server.config import read_settings
-from emotion2vec_server.errors import ConfigError, StartupError
-from emotion2vec_server.heap import keep_freed_memory
-from emotion2vec_server.logs import configure_logging
+from emotion2vec_server.errors import StartupError
+from emotion2vec_server.process.app import run
+from emotion2vec_server.process.heap import keep_freed_memory
+from emotion2vec_server.process.logs import configure_logging
+from emotion2vec_server.process.settings import read_settings
 
 
 def main() -> int:
@@ -19,14 +22,27 @@ def main() -> int:
         settings = read_settings(sys.argv[1:])
         configure_logging(settings.log_level, settings.log_format)
         keep_freed_memory()
-        uvloop.run(run(settings))
+        _run(run(settings))
     except ConfigError as error:
-        print(f"emotion2vec-server: {error}", file=sys.stderr)
-        return 2
-    except StartupError as error:
-        print(f"emotion2vec-server: {error}", file=sys.stderr)
-        return 1
+        return _fail(error, 2)
+    except (StartupError, LoadError) as error:
+        return _fail(error, 1)
     return 0
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    """On uvloop, which is faster, where it exists: not on Windows."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(work)
+    else:
+        uvloop.run(work)
+
+
+def _fail(error: Exception, status: int) -> int:
+    print(f"emotion2vec-server: {error}", file=sys.stderr)
+    return status
 
 
 if __name__ == "__main__":

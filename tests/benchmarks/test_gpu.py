@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from emotion2vec_server.backends.select import load_backend
-from emotion2vec_server.bundle import load_bundle
+from emotion2vec_runtime.backends.select import load_backend
+from emotion2vec_runtime.bundle import load_bundle
 
 from benchmarks.gpu import __main__ as command
 from benchmarks.gpu.measure import closeness, probabilities, shapes

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from emotion2vec_server.backends.base import Outputs
-from emotion2vec_server.backends.select import load_backend
-from emotion2vec_server.bundle import load_bundle
+from emotion2vec_runtime.backends.base import Outputs
+from emotion2vec_runtime.backends.select import load_backend
+from emotion2vec_runtime.bundle import load_bundle
 
 from benchmarks import models
 from benchmarks.models import FRAME_FIELD, FRAME_HOP, LABELS, Shape, synthetic_graph

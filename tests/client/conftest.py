@@ -114,6 +114,7 @@ class FakeService(service_pb2_grpc.EmotionRecognitionServiceServicer):
     probabilities: tuple[float, ...] = (0.7, 0.05, 0.05, 0.1, 0.02, 0.02, 0.02, 0.02, 0.02)
     warnings: tuple[Any, ...] = ()
     segments: tuple[Any, ...] = ()
+    has_classifier: bool = True
     gate: threading.Event | None = None
     entered: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     ended: threading.Event = field(default_factory=threading.Event)
@@ -140,6 +141,8 @@ class FakeService(service_pb2_grpc.EmotionRecognitionServiceServicer):
             ),
         )
         frames = max(0, (len(samples) - 400) // 320 + 1)
+        if not self.has_classifier:
+            reply.ClearField("result")
         if request.config.granularity == recognition_pb2.GRANULARITY_FRAME:
             reply.frames.CopyFrom(frame_scores(frames))
         if request.config.return_embedding:

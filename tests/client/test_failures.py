@@ -8,6 +8,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from emotion2vec.v1 import service_pb2_grpc
 from emotion2vec_client import (
     NO_RETRY,
     AsyncClient,
+    Client,
     DeadlineExceededError,
     InvalidAudioError,
     InvalidRequestError,
@@ -35,6 +37,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 Code = grpc.StatusCode
+FAST = RetryPolicy(first_pause=0.01, longest_pause=0.02, jitter=0.0)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +54,6 @@ Code = grpc.StatusCode
         (Code.DEADLINE_EXCEEDED, None, DeadlineExceededError),
         (Code.INTERNAL, None, RecognitionError),
         (Code.UNKNOWN, None, RecognitionError),
-        (Code.CANCELLED, None, RecognitionError),
     ],
 )
 @pytest.mark.parametrize("call", ["recognize", "stream"])
@@ -92,6 +94,30 @@ def test_unavailable_without_retry_info_is_tried_a_few_times(
     with pytest.raises(UnavailableError):
         client.list_models()
     assert len(server.service.requests) == 4 + 4
+
+
+def test_a_call_that_the_server_cancels_is_tried_again(
+    client: Any, server: Any, make_failure: Any
+) -> None:
+    """A server that stops does so with what has just arrived."""
+    server.service.failures.append(make_failure(Code.CANCELLED, "CANCELLED"))
+    assert client.recognize(b"x").emotion is not None
+    server.service.failures.append(make_failure(Code.CANCELLED, "CANCELLED"))
+    with pytest.raises(UnavailableError, match="shutting down") as caught:
+        list(client.stream([b"xx"], sample_rate=16000))
+    assert (caught.value.code, caught.value.retryable) == (Code.CANCELLED, True)
+
+
+def test_a_call_that_this_side_cancels_is_not_tried_again(server: Any) -> None:
+    server.service.gate = threading.Event()
+    client = Client(server.address, retry=FAST)
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(client.recognize, b"x")
+        assert server.service.entered.acquire(timeout=30)
+        client.close()
+        error = call.exception(timeout=30)
+    assert type(error) is RecognitionError
+    assert (error.code, error.retryable) == (Code.CANCELLED, False)
 
 
 def test_retry_never_outlives_the_deadline(client: Any, server: Any, make_failure: Any) -> None:
@@ -154,6 +180,11 @@ def test_silence_of_the_server_ends_with_the_deadline(client: Any, server: Any) 
         client.recognize(b"x", timeout=0.3)
 
 
+@pytest.mark.parametrize("details", ["Deadline Exceeded", "Stream removed (Deadline Exceeded)"])
+def test_grpcs_words_for_a_deadline_are_not_passed_on(details: str) -> None:
+    assert "longer timeout" in str(translated(Code.DEADLINE_EXCEEDED, details))
+
+
 def test_nobody_listens(connect: Any) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -187,6 +218,20 @@ def test_message_over_the_servers_limit(connect: Any, server: Any) -> None:
     with pytest.raises(TooLargeError, match="split it"):
         connect(f"127.0.0.1:{port}").recognize(bytes(2000))
     small.stop(None)
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        "Received message larger than max (20000000 vs. 16777216)",
+        "SERVER: Received message larger than max (20000000 vs. 16777216)",
+        "Decompressed message larger than max",
+    ],
+)
+def test_a_message_that_is_too_large_is_a_hint_to_compress(details: str) -> None:
+    error = translated(Code.RESOURCE_EXHAUSTED, details)
+    assert isinstance(error, TooLargeError)
+    assert "compress the audio" in str(error)
 
 
 def test_replies_beyond_grpcs_default_limit_arrive(client: Any) -> None:
@@ -223,17 +268,19 @@ def test_wrong_settings_are_refused(connect: Any, options: Any, says: str) -> No
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ca.pem, server.pem/.key and client.pem/.key, for localhost, valid for a day."""
+    """ca.pem, server.pem/.key and client.pem/.key, for localhost, valid for a day; other.pem is of
+    another authority."""
     folder = tmp_path_factory.mktemp("tls")
 
     def openssl(*arguments: str) -> None:
         subprocess.run(("openssl", *arguments), cwd=folder, check=True, capture_output=True)
 
     new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    openssl(
-        *("req", "-x509", *new_key, "-keyout", "ca.key", "-out", "ca.pem"),
-        *("-subj", "/CN=test authority", "-days", "1"),
-    )
+    for name in ("ca", "other"):
+        openssl(
+            *("req", "-x509", *new_key, "-keyout", f"{name}.key", "-out", f"{name}.pem"),
+            *("-subj", f"/CN={name} authority", "-days", "1"),
+        )
     for name in ("server", "client"):
         (folder / "san").write_text("subjectAltName=DNS:localhost")
         openssl(
@@ -247,40 +294,84 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("mutual", [False, True], ids=["tls", "mutual"])
-def test_tls(connect: Any, server: Any, certificates: Path, mutual: bool) -> None:
-    def read(name: str) -> bytes:
-        return (certificates / name).read_bytes()
+@pytest.fixture
+def start_secure(server: Any, certificates: Path) -> Iterator[Any]:
+    """Starts the server with TLS as localhost:PORT; `mutual` if clients need a certificate."""
+    started = []
 
-    secure = grpc.server(ThreadPoolExecutor(4))
-    service_pb2_grpc.add_EmotionRecognitionServiceServicer_to_server(server.service, secure)
-    port = secure.add_secure_port(
-        "127.0.0.1:0",
-        grpc.ssl_server_credentials(
-            [(read("server.key"), read("server.pem"))],
-            root_certificates=read("ca.pem") if mutual else None,
-            require_client_auth=mutual,
-        ),
-    )
-    secure.start()
-    address = f"localhost:{port}"
+    def start(*, mutual: bool) -> str:
+        def read(name: str) -> bytes:
+            return (certificates / name).read_bytes()
+
+        secure = grpc.server(ThreadPoolExecutor(4))
+        service_pb2_grpc.add_EmotionRecognitionServiceServicer_to_server(server.service, secure)
+        port = secure.add_secure_port(
+            "127.0.0.1:0",
+            grpc.ssl_server_credentials(
+                [(read("server.key"), read("server.pem"))],
+                root_certificates=read("ca.pem") if mutual else None,
+                require_client_auth=mutual,
+            ),
+        )
+        secure.start()
+        started.append(secure)
+        return f"localhost:{port}"
+
+    yield start
+    for secure in started:
+        secure.stop(None)
+
+
+@pytest.mark.parametrize("mutual", [False, True], ids=["tls", "mutual"])
+def test_tls(connect: Any, certificates: Path, start_secure: Any, mutual: bool) -> None:
     identity = {
         "client_certificate": certificates / "client.pem",
         "client_key": str(certificates / "client.key"),
     }
     trusted = {"root_certificates": certificates / "ca.pem", **(identity if mutual else {})}
-    assert connect(address, token="t", **trusted).recognize(b"x").emotion is not None
-    untrusting = connect(address, secure=True, retry=NO_RETRY)
-    with pytest.raises(UnavailableError):
-        untrusting.recognize(b"x", timeout=10)
-    with pytest.raises(UnavailableError):
-        connect(address, retry=NO_RETRY).recognize(b"x", timeout=10)
-    secure.stop(None)
+    client = connect(start_secure(mutual=mutual), token="t", **trusted)
+    assert client.recognize(b"x").emotion is not None
 
 
-def test_missing_certificate_is_named(connect: Any) -> None:
+@pytest.mark.parametrize(
+    ("kind", "authority", "says"),
+    [
+        ("tls", None, r"hangs up at once; does it want TLS \(--tls, or secure=True\)\?"),
+        ("tls", "other.pem", r"is not trusted \(unable to get .*\); .*--tls-ca, or root_cert"),
+        ("by address", "ca.pem", "certificate of .* is for other names"),
+        ("mutual", "ca.pem", "want a certificate of the client .*--tls-cert"),
+        ("plain", "ca.pem", "does not speak TLS; call it without"),
+    ],
+)
+def test_each_mistake_with_tls_is_told(
+    connect: Any,
+    server: Any,
+    certificates: Path,
+    start_secure: Any,
+    kind: str,
+    authority: str | None,
+    says: str,
+) -> None:
+    address = server.address if kind == "plain" else start_secure(mutual=kind == "mutual")
+    if kind == "by address":
+        address = address.replace("localhost", "127.0.0.1")
+    trusted = None if authority is None else certificates / authority
+    client = connect(address, root_certificates=trusted, retry=NO_RETRY)
+    with pytest.raises(UnavailableError, match=says):
+        client.recognize(b"x", timeout=10)
+
+
+def test_wrong_certificate_files_are_named(connect: Any, certificates: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere\.pem"):
         connect("localhost:1", root_certificates="nowhere.pem")
+    with pytest.raises(ValueError, match=r"server\.csr holds no PEM certificate"):
+        connect("localhost:1", root_certificates=certificates / "server.csr")
+    swapped = {
+        "client_certificate": certificates / "client.pem",
+        "client_key": certificates / "ca.pem",
+    }
+    with pytest.raises(ValueError, match=r"ca\.pem holds no PEM private key"):
+        connect("localhost:1", **swapped)
 
 
 def test_async_client_may_be_made_outside_of_its_loop(server: Any) -> None:
@@ -293,11 +384,30 @@ def test_async_client_may_be_made_outside_of_its_loop(server: Any) -> None:
     assert len(asyncio.run(use())) == 5
 
 
+def test_calls_go_to_all_addresses_of_a_server(connect: Any, server: Any) -> None:
+    other = grpc.server(ThreadPoolExecutor(2))
+    service = type(server.service)()
+    service_pb2_grpc.add_EmotionRecognitionServiceServicer_to_server(service, other)
+    port = other.add_insecure_port("127.0.0.1:0")
+    other.start()
+    client = connect(f"ipv4:{server.address},127.0.0.1:{port}", timeout=20)
+    deadline = time.monotonic() + 20
+    # The two connections come about one after the other.
+    while not (server.service.requests and service.requests) and time.monotonic() < deadline:
+        client.list_models()
+    first, second = len(server.service.requests), len(service.requests)
+    for _ in range(10):
+        client.list_models()
+    other.stop(None)
+    assert (len(server.service.requests) - first, len(service.requests) - second) == (5, 5)
+
+
 # The policy by itself
 
 
 def failure(code: Any = Code.UNAVAILABLE, retry_after: float | None = None) -> RecognitionError:
-    return RecognitionError("no", code=code, retry_after=retry_after)
+    kind = UnavailableError if code is Code.UNAVAILABLE else RecognitionError
+    return kind("no", code=code, retry_after=retry_after)
 
 
 @given(
@@ -339,15 +449,21 @@ def test_what_cannot_pass_is_not_retried(code: Any) -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_in_the_details_leave_the_status_standing(packed: bytes) -> None:
-    class Broken(grpc.RpcError):
+    error = translated(Code.INTERNAL, "broken", packed)
+    assert (error.code, str(error)) == (Code.INTERNAL, "broken")
+
+
+def translated(code: Any, details: str, packed: bytes = b"") -> RecognitionError:
+    """What a call raises that ended so; `packed` are the details of google.rpc."""
+
+    class Failed(grpc.RpcError):
         def code(self) -> Any:
-            return Code.INTERNAL
+            return code
 
         def details(self) -> str:
-            return "broken"
+            return details
 
         def trailing_metadata(self) -> Any:
             return (("other", "x"), ("grpc-status-details-bin", packed))
 
-    error = status_module.translate(Broken(), "server")
-    assert (error.code, str(error)) == (Code.INTERNAL, "broken")
+    return status_module.translate(Failed(), "server", secure=False)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from emotion2vec_client.readings import MIXED_MARGIN, read, stretches
+from emotion2vec_client.readings import MIXED_MARGIN, SMOOTHING, read, stretches
 from emotion2vec_client.results import (
     Emotion,
     EmotionScore,
@@ -86,6 +86,34 @@ def test_stability_counts_switches_but_no_flicker() -> None:
     assert (unsteady.switches, unsteady.steady) == (7, False)
 
 
+def test_changes_of_long_audio_are_told_by_the_minute() -> None:
+    rows = ([ANGRY] * 200 + [HAPPY] * 200) * 18  # 144 s
+    sentence = next(read(recognition(of_frames=frames(rows))).sentences())
+    assert sentence == "steady: the leading emotion changes 14.6 times a minute"
+    sentence = next(read(recognition(of_frames=frames(rows[:1600]))).sentences())
+    assert sentence == "steady: the leading emotion changes 7 times"
+
+
+@pytest.mark.parametrize("neighbour", [0, 2])
+def test_a_brief_stretch_goes_to_the_likelier_neighbour(neighbour: int) -> None:
+    between = np.array([0.0, 0.6, 0.0])
+    between[neighbour] = 0.4
+    rows = [ANGRY] * 100 + [between] * 12 + [HAPPY] * 100
+    found = list(stretches(frames(rows)))
+    assert [stretch.label for stretch in found] == ["angry", "happy"]
+    assert found[0].end == pytest.approx(2.24 if neighbour == 0 else 2.0, abs=0.1)
+
+
+def test_brief_stretches_in_a_row_are_one() -> None:
+    moments = [ANGRY, DISGUSTED] * 60
+    rows = [HAPPY] * 100 + moments + [HAPPY] * 100
+    found = list(stretches(frames(rows)))
+    assert [stretch.label for stretch in found] in (
+        ["happy", "angry", "happy"],
+        ["happy", "disgusted", "happy"],
+    )
+
+
 def test_anger_and_disgust_that_last_are_an_alert() -> None:
     rows = [HAPPY] * 100 + [ANGRY] * 75 + [DISGUSTED] * 75 + [HAPPY] * 100
     (alert,) = read(recognition(of_frames=frames(rows, start=10.0))).alerts
@@ -129,6 +157,8 @@ def test_stretches_tile_the_frames(rows: Any) -> None:
     for earlier, later in pairwise(found):
         assert earlier.end == later.start
         assert earlier.label != later.label
+    if len(found) > 1:
+        assert min(stretch.end - stretch.start for stretch in found) > SMOOTHING - 0.02
     readings = read(recognition(of_frames=frames(rows, start=3.0)))
     assert readings.stability is not None
     assert readings.stability.switches == len(found) - 1

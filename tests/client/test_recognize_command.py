@@ -111,7 +111,37 @@ def test_json_with_frames_and_embedding(run: Any, wav: Path) -> None:
     assert len(result["frames"]["probabilities"]) == 49
     assert result["embedding"] == list(range(8))
     assert result["metadata"]["model"] == "other"
-    assert result["readings"]["stability"]["switches"] > 0
+    assert result["readings"]["stability"]["seconds"] == pytest.approx(0.98)
+
+
+def test_frame_embeddings_need_no_frame_scores(
+    run: Any, server: Any, wav: Path, tmp_path: Path
+) -> None:
+    """So that they can be had of a model without a classifier."""
+    server.service.has_classifier = False
+    _, out, _ = run("recognize", "--json", "--frame-embeddings", wav)
+    result = json.loads(out)
+    assert (result["emotion"], result["granularity"]) == (None, "utterance")
+    assert np.array(result["frame_embeddings"]).shape == (49, 8)
+    asked = server.service.requests[-1].config
+    assert asked.granularity == recognition_pb2.GRANULARITY_UNSPECIFIED
+    _, out, _ = run("recognize", "--frame-embeddings", "--output-dir", tmp_path / "out", wav)
+    assert "49 frame embeddings of 8 values" in out
+    (saved,) = (tmp_path / "out").rglob("frame_embeddings.npy")
+    assert np.load(saved).shape == (49, 8)
+
+
+def test_what_is_true_of_a_whole_run_is_told_once(run: Any, server: Any, folder: Path) -> None:
+    downmixed = recognition_pb2.Warning(
+        code=recognition_pb2.WARNING_CODE_DOWNMIXED, message="2 channels were averaged into one"
+    )
+    clipped = recognition_pb2.Warning(code=recognition_pb2.WARNING_CODE_CLIPPED, message="loud")
+    server.service.warnings = (downmixed, clipped)
+    _, out, _ = run("recognize", folder)
+    assert out.splitlines()[-1] == "DOWNMIXED (3 files): 2 channels were averaged into one"
+    assert (out.count("DOWNMIXED"), out.count("  CLIPPED: loud")) == (1, 3)
+    _, out, _ = run("recognize", folder / "a.wav")
+    assert "  DOWNMIXED: 2 channels were averaged into one" in out
 
 
 def test_text_tells_frames_embedding_warnings_and_readings(
@@ -155,12 +185,20 @@ def test_output_directory_keeps_files_of_one_name_apart(
     run("recognize", "--output-dir", tmp_path / "out", folder)
     runs = sorted((tmp_path / "out").iterdir())
     assert len(runs) == 2
-    assert sorted(path.name for path in runs[0].iterdir()) == ["a", "a_2", "c"]
-    names = [
-        json.loads((runs[0] / n / "result.json").read_text())["filename"] for n in ("a", "a_2")
-    ]
-    assert names == [str(folder / "a.wav"), str(folder / "b" / "a.wav")]
-    assert np.load(runs[0] / "c" / "frame_embeddings.npy").shape == (49, 8)
+    for name in ("a.wav", "b/a.wav", "b/c.MP3"):
+        written = (runs[0] / name).with_suffix("")
+        result = json.loads((written / "result.json").read_text())
+        assert result["filename"] == str(folder / name)
+    assert np.load(runs[0] / "b" / "c" / "frame_embeddings.npy").shape == (49, 8)
+
+
+def test_folders_lie_side_by_side_where_names_allow(run: Any, folder: Path, tmp_path: Path) -> None:
+    (folder / "a.wav").rename(folder / "c.wav")
+    (folder / "c.wav").rename(folder / "b" / "c.wav")
+    shutil.copy(folder / "b" / "a.wav", folder / "d.wav")
+    run("recognize", "--output-dir", tmp_path / "out", folder)
+    (written,) = (tmp_path / "out").iterdir()
+    assert sorted(path.name for path in written.iterdir()) == ["a", "c", "c_2", "d"]
 
 
 def test_nothing_is_left_behind_when_all_fail(run: Any, tmp_path: Path) -> None:
@@ -267,6 +305,28 @@ def test_plot(run: Any, wav: Path, tmp_path: Path, monkeypatch: Any, frames: Any
     assert code == 0
     assert "speech.emotions.png" in out
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_rerun_draws_beside_the_first_plot(
+    run: Any, wav: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run("recognize", "--plot", wav)
+    first = (tmp_path / "speech.emotions.png").read_bytes()
+    _, out, _ = run("recognize", "--plot", "--frames", wav)
+    assert "written to speech_2.emotions.png" in out
+    assert (tmp_path / "speech.emotions.png").read_bytes() == first
+
+
+def test_without_a_classifier_there_is_nothing_to_plot(
+    run: Any, server: Any, folder: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    server.service.has_classifier = False
+    code, _, err = run("recognize", "--plot", folder)
+    assert code == 0
+    assert err == "emotion2vec: --plot: fake has no classifier and so no scores to draw\n"
+    assert list(tmp_path.glob("*.png")) == []
 
 
 def test_plots_of_one_name_are_kept_apart(

@@ -7,8 +7,10 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import types
 import wave
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,11 @@ import pytest
 from emotion2vec.v1 import audio_pb2
 from emotion2vec_client.__main__ import main
 from emotion2vec_client.audio import RawFormat
-from emotion2vec_client.command.live import History, LiveView
-from emotion2vec_client.command.sources import LiveChunks, Source, at_its_own_speed
+from emotion2vec_client.command.live import History, LiveView, scale
+from emotion2vec_client.command.sources import LiveChunks, PacedChunks, Source
 from emotion2vec_client.results import Frames
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 COMMAND = (sys.executable, "-m", "emotion2vec_client", "stream")
@@ -120,14 +124,15 @@ def test_realtime_keeps_the_pace(monkeypatch: Any) -> None:
     now = 0.0
     handed: list[float] = []
 
-    def sleep(seconds: float) -> None:
+    def wait(_event: Any, seconds: float) -> bool:
         nonlocal now
         now += seconds
+        return False
 
-    monkeypatch.setattr("time.sleep", sleep)
+    monkeypatch.setattr("threading.Event.wait", wait)
     monkeypatch.setattr("time.monotonic", lambda: now)
     source = Source([bytes(3200)] * 10, RawFormat("linear16", 16000, 1))
-    for _ in at_its_own_speed(source).chunks:
+    for _ in PacedChunks(source):
         handed.append(now)
         now += 0.03  # taken by the receiver, and made up for
     assert handed == pytest.approx([0.1 * (index + 1) for index in range(10)])
@@ -168,17 +173,23 @@ def test_standard_input(server: Any) -> None:
     assert json.loads(done.stdout.splitlines()[-1])["event"] == "final"
 
 
-def test_interrupt_of_a_live_source_still_gives_the_final_result(server: Any) -> None:
+@pytest.mark.parametrize("source", ["live", "realtime"])
+def test_interrupt_still_gives_the_final_result(server: Any, tmp_path: Path, source: str) -> None:
+    """Of what has its own speed: its listener has heard enough."""
+    path = tmp_path / "hour.raw"
+    path.write_bytes(bytes(32000 * 600))
+    arguments = {"live": ["-"], "realtime": [path, "--encoding", "linear16", "--realtime"]}[source]
     process = subprocess.Popen(
-        [*COMMAND, "-", "--server", server.address, "--json"],
+        [*COMMAND, *arguments, "--server", server.address, "--json"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(bytes(6400))
-    process.stdin.flush()
+    if source == "live":
+        process.stdin.write(bytes(6400))
+        process.stdin.flush()
     while b'"frames"' not in process.stdout.readline():
         pass
     process.send_signal(signal.SIGINT)
@@ -187,16 +198,12 @@ def test_interrupt_of_a_live_source_still_gives_the_final_result(server: Any) ->
     assert b'"event": "final"' in out
 
 
-def test_interrupt_of_a_file_ends_at_once(server: Any, tmp_path: Path) -> None:
-    path = tmp_path / "hour.raw"
-    path.write_bytes(bytes(32000 * 600))
+def test_interrupt_of_a_file_ends_at_once(server: Any, wav: Path) -> None:
+    server.service.gate = threading.Event()
     process = subprocess.Popen(
-        [*COMMAND, path, "--encoding", "linear16", "--realtime", "--server", server.address],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        [*COMMAND, wav, "--server", server.address], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    assert process.stdout is not None
-    assert process.stdout.readline().startswith(b"started")
+    assert server.service.entered.acquire(timeout=30)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (130, b"emotion2vec: interrupted\n")
@@ -313,6 +320,22 @@ def test_live_view_shows_bars_strip_and_finals(client: Any, wav: Path) -> None:
     assert "DEGRADED" in text
     assert max(map(len, text.splitlines())) <= 80
     assert "angry 70%" in console.file.getvalue()
+
+
+@given(begin=st.floats(0, 5000), columns=st.integers(10, 300))
+def test_the_scale_has_every_tick_in_its_place(begin: float, columns: int) -> None:
+    line = scale(begin, columns)
+    ticks = [column for column, character in enumerate(line) if character == "╵"]
+    assert len(line) == columns
+    assert len(ticks) in (4, 5)
+    assert all(abs(later - earlier - columns / 4) <= 1 + 1e-6 for earlier, later in pairwise(ticks))
+    assert ticks[0] < columns / 4 + 1
+
+
+def test_ticks_bear_their_time_where_there_is_room() -> None:
+    assert scale(0.0, 40) == "╵0:00     ╵0:05     ╵0:10     ╵0:15     "
+    assert scale(62.5, 40).split() == ["╵1:05", "╵1:10", "╵1:15", "╵1:20"]
+    assert scale(0.0, 12).split() == ["╵"] * 4
 
 
 def test_live_view_before_any_event() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from emotion2vec_server.bundle import (
+from emotion2vec_runtime.bundle import (
     MANIFEST,
     Artifact,
     Label,

@@ -146,7 +146,7 @@ def test_a_broken_bundle_stops_the_start(tmp_path: Path) -> None:
 
 
 def test_two_models_of_one_name_stop_the_start() -> None:
-    from emotion2vec_server.loading import DEMO_BUNDLE
+    from emotion2vec_runtime.recognition.recognizer import DEMO_BUNDLE
 
     status, line = fails_to_start("--model", str(DEMO_BUNDLE), "--model", str(DEMO_BUNDLE))
     assert status == 2

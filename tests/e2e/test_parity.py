@@ -13,8 +13,8 @@ from emotion2vec_export.__main__ import main
 from emotion2vec_export.checkpoint import read_checkpoint
 from emotion2vec_export.reference import FunAsr
 from emotion2vec_export.synthetic import LABELS, Size, write_synthetic
-from emotion2vec_server.bundle import load_bundle
-from emotion2vec_server.loading import DEMO_BUNDLE
+from emotion2vec_runtime.bundle import load_bundle
+from emotion2vec_runtime.recognition.recognizer import DEMO_BUNDLE
 
 from tests.e2e.conftest import start_server
 

@@ -15,7 +15,7 @@ from emotion2vec_export.graph import write_graph
 from emotion2vec_export.pipeline import export_bundle
 from emotion2vec_export.synthetic import LABELS, Size, write_synthetic
 from emotion2vec_export.weights import load_model
-from emotion2vec_server.bundle import Manifest, Parity
+from emotion2vec_runtime.bundle import Manifest, Parity
 
 MICRO = Size(embed_dim=32, heads=4, prenet_depth=1, depth=2, channels=16, conv_pos_groups=4)
 

@@ -12,9 +12,9 @@ from emotion2vec_export.demo.corpus import LABELS, Clip
 from emotion2vec_export.demo.evaluation import Evaluation, evaluate
 from emotion2vec_export.demo.recipe import NAME
 from emotion2vec_export.demo.recordings import read_recordings
+from emotion2vec_export.graph_runner import GraphRunner
 from emotion2vec_export.reference import FunAsr
-from emotion2vec_export.runtime import OnnxModel
-from emotion2vec_server.bundle import Bundle, load_bundle
+from emotion2vec_runtime.bundle import Bundle, load_bundle
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +36,7 @@ def bundle() -> Bundle:
 
 @pytest.fixture(scope="module")
 def evaluation(bundle: Bundle, clips: list[Clip]) -> Evaluation:
-    graph = OnnxModel(bundle.path(bundle.manifest.artifacts[0]))
+    graph = GraphRunner(bundle.path(bundle.manifest.artifacts[0]))
 
     def frame_logits(samples: NDArray[np.float32]) -> NDArray[np.float32]:
         outputs = graph.run(samples[None], np.array([samples.size]))
@@ -74,7 +74,7 @@ def test_the_bundle_was_made_from_the_checkpoint(bundle: Bundle) -> None:
 def test_funasr_agrees_on_a_clip_of_each_class(bundle: Bundle, clips: list[Clip]) -> None:
     checkpoint = read_checkpoint(CHECKPOINT)
     reference = FunAsr(CHECKPOINT, checkpoint.classes)
-    graph = OnnxModel(bundle.path(bundle.manifest.artifacts[0]))
+    graph = GraphRunner(bundle.path(bundle.manifest.artifacts[0]))
     for clip in {clip.label: clip for clip in clips}.values():
         expected = reference.recognize(clip.samples).probabilities
         logits = graph.run(clip.samples[None], np.array([clip.samples.size]))["logits"][0]

@@ -12,15 +12,15 @@ from emotion2vec_export.errors import ExportError
 from emotion2vec_export.gpu_graph import write_gpu_graph
 from emotion2vec_export.pipeline import export_bundle
 from emotion2vec_export.synthetic import Size, write_synthetic
-from emotion2vec_server.backends.select import load_backend
-from emotion2vec_server.bundle import Engine, load_bundle
+from emotion2vec_runtime.backends.select import load_backend
+from emotion2vec_runtime.bundle import Engine, load_bundle
 
 from tests.export.conftest import write_flat
 
 pytest.importorskip("tensorrt_rtx", reason="there is none for this system")
 
 from emotion2vec_export import engine
-from emotion2vec_server.backends import cuda
+from emotion2vec_runtime.backends.tensorrt import cuda
 
 without_card = pytest.mark.skipif(bool(cuda.devices()), reason="there is a card")
 

@@ -13,8 +13,8 @@ from emotion2vec_export.checkpoint import read_checkpoint
 from emotion2vec_export.config import AudioConfig
 from emotion2vec_export.cpu_graph import write_cpu_graph
 from emotion2vec_export.gpu_graph import shape_for_gpu
+from emotion2vec_export.graph_runner import GraphRunner
 from emotion2vec_export.parity import speech_like
-from emotion2vec_export.runtime import OnnxModel
 
 from tests.export.conftest import write_flat
 
@@ -59,18 +59,18 @@ def test_they_give_the_same(write_checkpoint, tmp_path: Path, overrides: dict[st
     shape_for_gpu(shaped)
     onnx.save(shaped, gpu)
     onnx.checker.check_model(gpu, full_check=True)
-    theirs, audio = OnnxModel(flat), read_checkpoint(directory).config.audio
+    theirs, audio = GraphRunner(flat), read_checkpoint(directory).config.audio
     # One frame; whole slices and one frame more or less; in a batch, with more padding than that.
-    cpu = OnnxModel(write_cpu_graph(flat, tmp_path))
+    cpu = GraphRunner(write_cpu_graph(flat, tmp_path))
     for counts in [[1], [2], [32], [33], [65], [129], [1, 31, 64, 200]]:
         assert_same(cpu, theirs, counts, audio)
     # Every remainder of 8; in a batch whose rows lie beside each other.
     for counts in [*([count] for count in range(1, 10)), [1, 31, 64, 20], [64, 3, 64]]:
-        assert_same(OnnxModel(gpu), theirs, counts, audio)
+        assert_same(GraphRunner(gpu), theirs, counts, audio)
 
 
 def assert_same(
-    form: OnnxModel, flat: OnnxModel, counts: Sequence[int], audio: AudioConfig
+    form: GraphRunner, flat: GraphRunner, counts: Sequence[int], audio: AudioConfig
 ) -> None:
     """Both give the same for a batch of clips with so many frames, the n-th with n samples more."""
     field, hop = audio.frame_field, audio.frame_hop

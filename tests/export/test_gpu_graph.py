@@ -10,8 +10,8 @@ import onnxruntime
 import pytest
 from emotion2vec_export.gpu_graph import shape_for_gpu, write_gpu_graph
 from emotion2vec_export.graph import save_graph, tensor_specs
+from emotion2vec_export.graph_runner import GraphRunner
 from emotion2vec_export.parity import speech_like
-from emotion2vec_export.runtime import OnnxModel
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def published(flat_graph: Path, tmp_path_factory: pytest.TempPathFactory) -> tup
 
 def test_samples_up_to_the_next_frame_count(published: tuple[Path, Path]) -> None:
     """They belong to no frame, but to what the waveform is normalised by."""
-    flat, gpu = map(OnnxModel, published)
+    flat, gpu = map(GraphRunner, published)
     for length in (719, 720, 1039):
         waveform = np.zeros((1, length), np.float32)
         waveform[0] = speech_like(length, 1)
@@ -50,7 +50,7 @@ def test_attention_has_a_multiple_of_8_tokens(published: tuple[Path, Path], tmp_
     for name in (node.input[0], node.input[3]):
         model.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
     onnx.save(model, tmp_path / "shown.onnx")
-    shown = OnnxModel(tmp_path / "shown.onnx")
+    shown = GraphRunner(tmp_path / "shown.onnx")
     for samples in range(400, 400 + 9 * 320, 160):
         values = shown.run(np.zeros((2, samples), np.float32), np.array([samples, 400]))
         assert values[node.input[0]].shape[1] % 8 == 0
@@ -92,6 +92,6 @@ def test_it_is_what_the_bundle_has_in_fp16(published: tuple[Path, Path], tmp_pat
     assert not any(types[node.output[0]] == half for node in graph.node if node.op_type in summing)
     clip = speech_like(16000, 0)[None]
     ours, theirs = (
-        OnnxModel(form).run(clip, np.array([16000]))["embedding"] for form in (path, published[0])
+        GraphRunner(form).run(clip, np.array([16000]))["embedding"] for form in (path, published[0])
     )
     assert 0 < np.abs(ours - theirs).max() < 0.05

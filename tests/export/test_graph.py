@@ -13,9 +13,9 @@ from emotion2vec_export import graph
 from emotion2vec_export.checkpoint import read_checkpoint
 from emotion2vec_export.errors import ExportError
 from emotion2vec_export.graph import OPSET, OUTPUTS, external_data, tensor_specs, write_graph
+from emotion2vec_export.graph_runner import GraphRunner
 from emotion2vec_export.model import Emotion2vec
 from emotion2vec_export.parity import speech_like
-from emotion2vec_export.runtime import OnnxModel
 from emotion2vec_export.weights import load_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,8 +28,8 @@ def model(micro_checkpoint: Path) -> Emotion2vec:
 
 
 @pytest.fixture(scope="module")
-def runtime(flat_graph: Path) -> OnnxModel:
-    return OnnxModel(flat_graph)
+def runtime(flat_graph: Path) -> GraphRunner:
+    return GraphRunner(flat_graph)
 
 
 @settings(max_examples=25)
@@ -56,7 +56,7 @@ def test_the_shortest_clips_have_whole_frames(runtime, samples: int) -> None:
 def test_a_graph_that_can_not_be_loaded_is_an_error_with_a_reason(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"junk")
     with pytest.raises(ExportError, match="ONNX Runtime can't load the exported graph"):
-        OnnxModel(tmp_path / "model.onnx")
+        GraphRunner(tmp_path / "model.onnx")
 
 
 def test_axes_are_named(flat_graph: Path) -> None:
@@ -94,5 +94,5 @@ def test_a_second_export_does_not_grow_the_weights(model, tmp_path, monkeypatch)
     assert data == tmp_path / "model.onnx.data"
     size = sum(parameter.nbytes for parameter in model.parameters())
     assert data.stat().st_size < 1.1 * size + 100_000
-    outputs = OnnxModel(path).run(speech_like(800, 0)[None], np.array([800]))
+    outputs = GraphRunner(path).run(speech_like(800, 0)[None], np.array([800]))
     assert outputs["embedding"].shape == (1, 32)

@@ -12,14 +12,14 @@ import pytest
 from emotion2vec_export.checkpoint import read_checkpoint
 from emotion2vec_export.errors import ExportError
 from emotion2vec_export.graph import tensor_specs
+from emotion2vec_export.graph_runner import GraphRunner
 from emotion2vec_export.half import halve
 from emotion2vec_export.parity import softmax, speech_like
 from emotion2vec_export.pipeline import export_bundle
 from emotion2vec_export.precision import RECIPES
-from emotion2vec_export.runtime import OnnxModel
 from emotion2vec_export.synthetic import write_synthetic
-from emotion2vec_server.backends.select import load_backend
-from emotion2vec_server.bundle import load_bundle
+from emotion2vec_runtime.backends.select import load_backend
+from emotion2vec_runtime.bundle import load_bundle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, numpy_helper
@@ -59,8 +59,8 @@ def fp16(fp32: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def model(fp16: Path) -> OnnxModel:
-    return OnnxModel(fp16)
+def model(fp16: Path) -> GraphRunner:
+    return GraphRunner(fp16)
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -83,7 +83,7 @@ def operators(path: Path) -> Counter[str]:
     return Counter(node.op_type for node in onnx.load(path).graph.node)
 
 
-def run(model: OnnxModel, *clips: np.ndarray) -> dict[str, np.ndarray]:
+def run(model: GraphRunner, *clips: np.ndarray) -> dict[str, np.ndarray]:
     lengths = np.array([len(clip) for clip in clips])
     waveform = np.zeros((len(clips), lengths.max()), np.float32)
     for row, clip in zip(waveform, clips, strict=True):
@@ -140,7 +140,7 @@ def test_half_the_bytes(fp32: Path, fp16: Path) -> None:
 
 
 def test_results_stay_close(pair: Pair) -> None:
-    fp32, fp16 = OnnxModel(pair.fp32), OnnxModel(pair.fp16)
+    fp32, fp16 = GraphRunner(pair.fp32), GraphRunner(pair.fp16)
     speech = [speech_like(samples, samples) for samples in (400, 5000, 16000)]
     clips = [*speech, 1000 * speech[1], np.clip(100 * speech[2], -1, 1), 0 * speech[1]]
     exact, rounded = run(fp32, *clips), run(fp16, *clips)
@@ -160,7 +160,7 @@ def test_results_stay_close(pair: Pair) -> None:
     constant=st.sampled_from([0.0, 1.0, -1e6]),
 )
 def test_nothing_is_ever_not_a_number(
-    model: OnnxModel, samples: int, neighbour: int, loudness: float, constant: float
+    model: GraphRunner, samples: int, neighbour: int, loudness: float, constant: float
 ) -> None:
     clip = (np.float32(loudness) * speech_like(samples, 1) + np.float32(constant)).clip(-1e18, 1e18)
     for name, value in run(model, clip, speech_like(neighbour, 2)).items():
@@ -169,7 +169,7 @@ def test_nothing_is_ever_not_a_number(
 
 @settings(max_examples=20)
 @given(samples=st.integers(400, 8000), neighbour=st.integers(400, 16000))
-def test_a_neighbour_moves_nothing(model: OnnxModel, samples: int, neighbour: int) -> None:
+def test_a_neighbour_moves_nothing(model: GraphRunner, samples: int, neighbour: int) -> None:
     clip, other = speech_like(samples, 1), speech_like(neighbour, 2)
     alone, beside = run(model, clip), run(model, clip, other)
     np.testing.assert_allclose(beside["logits"][0], alone["logits"][0], atol=1e-2)
@@ -189,7 +189,7 @@ def test_a_layer_whose_weights_are_too_large_stays_fp32(fp32: Path, tmp_path: Pa
     whole = [node.input[1] for node in products if types[node.output[0]] == TensorProto.FLOAT]
     assert len(whole) == 2  # this one, and the classifier's
     assert matrix.name in whole
-    assert np.isfinite(run(OnnxModel(fp16), speech_like(5000, 1))["logits"]).all()
+    assert np.isfinite(run(GraphRunner(fp16), speech_like(5000, 1))["logits"]).all()
 
 
 def test_a_graph_without_layers_is_refused(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from emotion2vec_export.errors import ExportError
 from emotion2vec_export.labels import parse_tokens
-from emotion2vec_server.bundle import Label
+from emotion2vec_runtime.bundle import Label
 
 
 def test_native_name_and_name() -> None:

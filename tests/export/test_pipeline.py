@@ -7,7 +7,7 @@ import pytest
 from emotion2vec_export import pipeline
 from emotion2vec_export.errors import ExportError, UnfaithfulError
 from emotion2vec_export.precision import RECIPES
-from emotion2vec_server.bundle import Label, Parity, ParityRow, load_bundle
+from emotion2vec_runtime.bundle import Label, Parity, ParityRow, load_bundle
 
 
 def test_the_server_accepts_the_bundle(micro_bundle: Path) -> None:

@@ -13,6 +13,7 @@ from emotion2vec_export import quantization
 from emotion2vec_export.checkpoint import read_checkpoint
 from emotion2vec_export.errors import ExportError
 from emotion2vec_export.graph import external_data, save_graph, tensor_specs, write_graph
+from emotion2vec_export.graph_runner import GraphRunner
 from emotion2vec_export.levels import (
     ACTIVATION_TOP,
     PAIR_TOP,
@@ -28,12 +29,11 @@ from emotion2vec_export.parity import softmax, speech_like
 from emotion2vec_export.pipeline import export_bundle
 from emotion2vec_export.precision import RECIPES
 from emotion2vec_export.quantization import quantize
-from emotion2vec_export.runtime import OnnxModel
 from emotion2vec_export.synthetic import Size
 from emotion2vec_export.weights import load_model
-from emotion2vec_server.backends.select import load_backend
-from emotion2vec_server.bundle import load_bundle
-from emotion2vec_server.loading import DEMO_BUNDLE
+from emotion2vec_runtime.backends.select import load_backend
+from emotion2vec_runtime.bundle import load_bundle
+from emotion2vec_runtime.recognition.recognizer import DEMO_BUNDLE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -58,7 +58,7 @@ def int8(fp32: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return quantize(fp32, tmp_path_factory.mktemp("int8"))
 
 
-def run(model: OnnxModel, *clips: np.ndarray) -> dict[str, np.ndarray]:
+def run(model: GraphRunner, *clips: np.ndarray) -> dict[str, np.ndarray]:
     lengths = np.array([len(clip) for clip in clips])
     waveform = np.zeros((len(clips), lengths.max()), np.float32)
     for row, clip in zip(waveform, clips, strict=True):
@@ -145,7 +145,7 @@ def test_a_wide_front_end_is_in_integers(write_checkpoint, tmp_path: Path) -> No
     int8 = quantize(fp32, tmp_path)
     # Two convolutions, the feature projection, and four in the block.
     assert operators(int8)["MatMulIntegerToFloat"] == 2 + 1 + 4
-    exact, rounded = OnnxModel(fp32), OnnxModel(int8)
+    exact, rounded = GraphRunner(fp32), GraphRunner(int8)
     clip = speech_like(17000, 1)
     theirs, ours = (run(model, clip)["frame_embeddings"][0] for model in (exact, rounded))
     assert 0 < np.abs(ours - theirs).mean() < 0.03
@@ -157,7 +157,7 @@ def test_a_wide_front_end_is_in_integers(write_checkpoint, tmp_path: Path) -> No
 
 def test_results_stay_close(fp32: Path, int8: Path) -> None:
     clips = [speech_like(samples, samples) for samples in (400, 5000, 16000)]
-    exact, rounded = (run(OnnxModel(path), *clips) for path in (fp32, int8))
+    exact, rounded = (run(GraphRunner(path), *clips) for path in (fp32, int8))
     for clip in range(len(clips)):
         ours, theirs = (softmax(outputs["logits"][clip]) for outputs in (rounded, exact))
         assert 0 < np.abs(ours - theirs).max() < BOUNDS.probability
@@ -167,7 +167,7 @@ def test_results_stay_close(fp32: Path, int8: Path) -> None:
 @settings(max_examples=20)
 @given(samples=st.integers(400, 8000), neighbour=st.integers(400, 16000), loudness=st.floats(0, 99))
 def test_a_neighbour_moves_nothing(
-    int8_model: OnnxModel, samples: int, neighbour: int, loudness: float
+    int8_model: GraphRunner, samples: int, neighbour: int, loudness: float
 ) -> None:
     clip, other = speech_like(samples, 1), np.float32(loudness) * speech_like(neighbour, 2)
     alone, beside = run(int8_model, clip), run(int8_model, clip, other)
@@ -176,8 +176,8 @@ def test_a_neighbour_moves_nothing(
 
 
 @pytest.fixture(scope="module")
-def int8_model(int8: Path) -> OnnxModel:
-    return OnnxModel(int8)
+def int8_model(int8: Path) -> GraphRunner:
+    return GraphRunner(int8)
 
 
 def test_a_channel_that_a_norm_makes_large_spoils_no_other(
@@ -199,10 +199,10 @@ def test_a_channel_that_a_norm_makes_large_spoils_no_other(
     graph = tmp_path / "model.onnx"
     write_graph(model, graph)
     clip = speech_like(16000, 5)
-    exact = run(OnnxModel(graph), clip)["frame_logits"]
+    exact = run(GraphRunner(graph), clip)["frame_logits"]
 
     def error() -> float:
-        rounded = run(OnnxModel(quantize(graph, tmp_path)), clip)["frame_logits"]
+        rounded = run(GraphRunner(quantize(graph, tmp_path)), clip)["frame_logits"]
         return float(np.abs(rounded - exact).mean())
 
     smoothed = error()
@@ -215,10 +215,10 @@ def test_a_channel_that_a_norm_makes_large_spoils_no_other(
 
 def test_the_mean_shift_of_rounding_is_taken_off(fp32: Path, tmp_path: Path, monkeypatch) -> None:
     clip = speech_like(32000, 9)
-    exact = run(OnnxModel(fp32), clip)["embedding"]
+    exact = run(GraphRunner(fp32), clip)["embedding"]
 
     def error() -> float:
-        rounded = run(OnnxModel(quantize(fp32, tmp_path)), clip)["embedding"]
+        rounded = run(GraphRunner(quantize(fp32, tmp_path)), clip)["embedding"]
         return float(np.linalg.norm(rounded - exact))
 
     corrected = error()
@@ -247,7 +247,7 @@ def test_large_weights_lie_beside_the_graph(int8: Path, tmp_path: Path, monkeypa
     assert data.stat().st_mode & 0o777 == 0o644
     clip = speech_like(800, 0)
     np.testing.assert_array_equal(
-        run(OnnxModel(path), clip)["logits"], run(OnnxModel(int8), clip)["logits"]
+        run(GraphRunner(path), clip)["logits"], run(GraphRunner(int8), clip)["logits"]
     )
 
 
@@ -287,8 +287,8 @@ def test_the_demo_model_keeps_its_answers(tmp_path: Path) -> None:
     soundfile = pytest.importorskip("soundfile")
     root = Path(__file__).parents[2]
     flat = write_flat(root / "export" / "demo" / "checkpoint", tmp_path / "flat.onnx")
-    exact = OnnxModel(DEMO_BUNDLE / "model.fp32.onnx")
-    rounded = OnnxModel(quantize(flat, tmp_path))
+    exact = GraphRunner(DEMO_BUNDLE / "model.fp32.onnx")
+    rounded = GraphRunner(quantize(flat, tmp_path))
     heldout = root / "tests" / "data" / "heldout"
     differences = []
     for path in sorted(heldout.glob("*.flac"))[::3]:

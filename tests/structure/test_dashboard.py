@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emotion2vec_server.metrics import Metrics
+from emotion2vec_server.process.metrics import Metrics
 from prometheus_client.metrics_core import Metric
 
 # What Prometheus makes of one metric, by its type.

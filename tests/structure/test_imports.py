@@ -102,14 +102,14 @@ DOORS = {
             "emotion2vec-protos",
             {"aio", "audio", "client", "requests", "responses", "upload"},
         ),
-        Door(
-            "google.protobuf", "protobuf", {"foreign_messages", "requests", "responses", "status"}
-        ),
+        Door("google.protobuf", "protobuf", {"requests", "responses", "status"}),
+        Door("google.rpc", "googleapis-common-protos", {"status"}),
         Door(
             "grpc",
             "grpcio",
             {"aio", "client", "connection", "ending", "errors", "responses", "status"},
         ),
+        Door("grpc_health", "grpcio-health-checking", {"health"}),
         Door("matplotlib", "matplotlib", {"command.plot"}),
         Door("numpy", "numpy", EVERYWHERE),
         Door("rich", "rich", {"command.live"}),

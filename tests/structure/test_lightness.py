@@ -26,7 +26,13 @@ HEAVY = {
     "torch",
     "transformers",
 }
-CLIENT_NEEDS = {"grpcio", "numpy", "protobuf"}
+CLIENT_NEEDS = {
+    "googleapis-common-protos",
+    "grpcio",
+    "grpcio-health-checking",
+    "numpy",
+    "protobuf",
+}
 REPORT = """
 import json, sys
 before = set(sys.modules)
@@ -63,7 +69,7 @@ def test_import_loads_nothing_heavy(module: str) -> None:
     assert imported_by(module) & HEAVY == set()
 
 
-@pytest.mark.parametrize("module", ["emotion2vec_server.app", "emotion2vec_export.runtime"])
+@pytest.mark.parametrize("module", ["emotion2vec_server.app", "emotion2vec_export.graph_runner"])
 def test_onnxruntime_keeps_no_telemetry(module: str, tmp_path: Path) -> None:
     """Its import would leave a device id and a queue of reports in the user's cache."""
     silencers = {"CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"}

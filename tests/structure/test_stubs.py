@@ -29,6 +29,12 @@ def test_committed_stubs_are_what_protoc_makes(root: Path, tmp_path: Path) -> No
     assert not changed, "run `make protos`"
 
 
+def test_the_makers_of_stubs_are_pinned(root: Path) -> None:
+    lines = (root / "protos/requirements-build.txt").read_text().splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert [pin for pin in pins if not re.fullmatch(r"[a-z0-9-]+==[0-9.]+", pin)] == []
+
+
 @pytest.mark.parametrize(
     ("distribution", "file", "pattern"),
     [

@@ -32,11 +32,11 @@ class Cost(Protocol):
 class Estimator:
     """Time of a batch, and of working off a queue."""
 
-    def __init__(self, cost: Cost, rows: int, max_frames: int, workers: int) -> None:
+    def __init__(self, cost: Cost, rows: int, max_frames: int, instances: int) -> None:
         self._cost = cost
         self._max_rows = rows
         self._max_frames = max_frames
-        self._workers = workers
+        self._instances = instances
         self.correction = 1.0
         """Of the cost model's times, to what runs take now."""
         self._rows = 1.0
@@ -72,7 +72,7 @@ class Estimator:
 
     def drain_seconds(self, work: float) -> float:
         """Time to do so many seconds of waiting work, at the pace of late."""
-        return work * self._pace / self._workers
+        return work * self._pace / self._instances
 
     def doubt(self) -> None:
         self.correction *= _DOUBT

@@ -1,6 +1,6 @@
 """Whether to wait a moment for the callers of the last batch, who are about to ask again.
 
-Callers in a closed loop send their next request as soon as they have an answer. A worker that is
+Callers in a closed loop send their next request as soon as they have an answer. An instance that is
 idle right after a batch finds the first of them back, runs it alone, and just misses the others:
 from then on the N callers travel in two groups, and take t(N/2) + t(N/2) where t(N) would do. To
 wait for all of them takes R(N), the time in which so many come back. So waiting pays when
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 _LEARN = 0.1
-_PATIENCE = 2.0
+_LONGEST_RETURN = 2.0
 """How much longer than usual the callers may take."""
 _TICK = 5e-5
 """Seconds; a shorter wait costs more than it can bring."""
@@ -38,18 +38,18 @@ class Gather:
     def __init__(self) -> None:
         self._rows = 0
         self._back = 0
-        self._prompt = 0
+        self._returned_in_time = 0
         self._since = 0.0
         self._last = 0.0
         self._first = 0.0
         self._each = 0.0
-        self._loyal = 1.0
+        self._return_rate = 1.0
 
     def finished(self, rows: int, now: float) -> None:
         """A batch ended: so many callers have their answers."""
         if self._rows:
-            self._loyal += _LEARN * (self._prompt / self._rows - self._loyal)
-        self._rows, self._back, self._prompt = rows, 0, 0
+            self._return_rate += _LEARN * (self._returned_in_time / self._rows - self._return_rate)
+        self._rows, self._back, self._returned_in_time = rows, 0, 0
         self._since = self._last = now
 
     def arrived(self, now: float) -> None:
@@ -61,7 +61,7 @@ class Gather:
         else:
             self._each += _LEARN * (gap - self._each)
         self._back += 1
-        self._prompt += now - self._since <= _PATIENCE * self._return(self._rows)
+        self._returned_in_time += now - self._since <= _LONGEST_RETURN * self._return(self._rows)
 
     def wait(
         self, now: float, queued: int, room: int, seconds: Callable[[int], float]
@@ -74,7 +74,7 @@ class Gather:
             room: rows of the largest batch.
             seconds: of a batch of so many rows.
         """
-        away = round(self._loyal * self._rows) - self._back
+        away = round(self._return_rate * self._rows) - self._back
         rows = queued + away
         if away < 1 or rows > room:
             return None
@@ -83,7 +83,7 @@ class Gather:
         usual = self._return(rows)
         if usual >= saving:
             return None
-        left = self._since + min(saving, _PATIENCE * usual) - now
+        left = self._since + min(saving, _LONGEST_RETURN * usual) - now
         return Wait(left, away) if left > _TICK else None
 
     def _return(self, rows: int) -> float:

@@ -31,8 +31,8 @@ class Observer(Protocol):
         ...
 
 
-class Ignore:
-    """Nobody does."""
+class NullObserver:
+    """Nobody wants to know."""
 
     def ran(self, run: BatchRun) -> None: ...
     def rejected(self, reason: str) -> None: ...

@@ -35,13 +35,13 @@ def pack(
     """
     others = max(1, min(budget.rows, len(pool) - 1))
 
-    def elsewhere(ticket: TicketT) -> float:
+    def cost_without_batch(ticket: TicketT) -> float:
         return min(ticket.alone, estimate.nominal(others, ticket.frames) / others)
 
     leader = pool[0]
     line = sorted(pool, key=lambda ticket: ticket.frames)
     first = last = line.index(leader)
-    longest, deadline, worth = leader.frames, leader.deadline, elsewhere(leader)
+    longest, deadline, worth = leader.frames, leader.deadline, cost_without_batch(leader)
     best, best_ratio = (first, last), _PAYS * leader.alone / worth
     for rows in range(2, min(budget.rows, len(line)) + 1):
         step, step_ratio = -1, inf
@@ -55,14 +55,14 @@ def pack(
                 continue
             if now + cost * estimate.correction > min(deadline, added.deadline):
                 continue
-            ratio = cost / (worth + elsewhere(added))
+            ratio = cost / (worth + cost_without_batch(added))
             if ratio < step_ratio:
                 step, step_ratio = at, ratio
         if step < 0:
             break
         added = line[step]
         first, last = min(first, step), max(last, step)
-        longest, worth = max(longest, added.frames), worth + elsewhere(added)
+        longest, worth = max(longest, added.frames), worth + cost_without_batch(added)
         deadline = min(deadline, added.deadline)
         if step_ratio < best_ratio:
             best, best_ratio = (first, last), step_ratio

@@ -1,36 +1,31 @@
 """What runs next, and what is not even accepted. No clock, no threads, no event loop, no model.
 
 A request is offered, and refused where it could only wait in vain. It waits in one of two lanes,
-and leaves with the batch that a free worker takes. Batches are formed when a worker is free, never
-before: while the model is busy they grow by themselves.
+and leaves with the batch that a free instance takes. Batches are formed when an instance is free,
+never before: while the model is busy they grow by themselves.
 
 - Live windows (urgent) lead, unless they had `_URGENT_WEIGHT` times what whole utterances had while
   both waited; within a lane, turns are fair over callers (`fair_queue`).
 - The request whose turn it is always leads. Others join it where the cost model says that this is
   cheaper (`packing`), and only those whose turn is near: so nobody is overtaken without end.
-- An idle worker runs what there is, unless callers of the last batch are due back at any moment and
-  waiting for them is cheaper (`gather`).
+- An idle instance runs what there is, unless callers of the last batch are due back at any moment
+  and waiting for them is cheaper (`gather`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from math import inf
 from typing import Generic, Literal, NamedTuple
 
-from emotion2vec_server.batching.caution import Caution
+from emotion2vec_runtime.errors import RequestError, TooLargeError
+
 from emotion2vec_server.batching.estimator import Cost, Estimator
 from emotion2vec_server.batching.fair_queue import FairQueue, Ticket, TicketT
 from emotion2vec_server.batching.gather import Gather, Wait
 from emotion2vec_server.batching.packing import Budget, pack
-from emotion2vec_server.errors import (
-    DeadlineExceededError,
-    OverloadedError,
-    RequestError,
-    TooLargeError,
-)
+from emotion2vec_server.errors import DeadlineExceededError, OverloadedError
 
 _URGENT_WEIGHT = 4
 _HORIZON = 4
@@ -41,6 +36,10 @@ _CALLER_SHARE = 4
 _REGROW = 1.01
 """Growth of a budget that memory had cut, for each large batch that fits."""
 _SOONEST_RETRY = 0.01
+_SAFETY_FACTOR = 5.0
+"""How much longer than expected a wait may be, of which a deadline depends. Waits are expected as
+averages: like lengths overtake, a batch formed with time to spare is larger, and refusing takes
+from the same cores, which halves what the model gets of a small machine."""
 _CLOCK = 1e-6
 """Seconds: a run that the clock did not see."""
 
@@ -72,7 +71,7 @@ class Refusal(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Batch(Generic[TicketT]):
-    """What a worker took, at the time `taken`."""
+    """What an instance took, at the time `taken`."""
 
     tickets: Sequence[TicketT]
     taken: float
@@ -91,7 +90,7 @@ class Batch(Generic[TicketT]):
 
 
 class Turn(NamedTuple, Generic[TicketT]):
-    """What a free worker gets: a batch, or how long to wait for one."""
+    """What a free instance gets: a batch, or how long to wait for one."""
 
     batch: Batch[TicketT] | None
     wait: float | None
@@ -116,15 +115,14 @@ class _Lane(FairQueue[TicketT]):
 class Scheduler(Generic[TicketT]):
     """The queue of one model and its policy. Times are seconds of one monotonic clock."""
 
-    def __init__(self, cost: Cost, limits: BatchLimits, workers: int = 1) -> None:
+    def __init__(self, cost: Cost, limits: BatchLimits, instances: int = 1) -> None:
         self._limits = limits
-        self._workers = workers
-        self._estimate = Estimator(cost, limits.max_rows, limits.max_frames, workers)
+        self._instances = instances
+        self._estimate = Estimator(cost, limits.max_rows, limits.max_frames, instances)
         self._urgent: _Lane[TicketT] = _Lane(_URGENT_WEIGHT)
         self._bulk: _Lane[TicketT] = _Lane(1)
         self._running: list[Batch[TicketT]] = []
         self._gather = Gather()
-        self._caution = Caution()
         self._goal = 1
         self._max_frames = float(limits.max_frames)
 
@@ -138,7 +136,7 @@ class Scheduler(Generic[TicketT]):
 
     @property
     def worth_waking(self) -> bool:
-        """Whether a worker that waits should look again."""
+        """Whether an instance that waits should look again."""
         return len(self) >= self._goal
 
     def offer(self, ticket: TicketT, now: float) -> Refusal | None:
@@ -172,7 +170,7 @@ class Scheduler(Generic[TicketT]):
         self._lanes(ticket.urgent)[0].withdraw(ticket)
 
     def take(self, now: float, *, rows: int | None = None, gather: bool = True) -> Turn[TicketT]:
-        """The next batch for a free worker.
+        """The next batch for a free instance.
 
         Args:
             now: the time.
@@ -200,11 +198,6 @@ class Scheduler(Generic[TicketT]):
         """A batch has run; `clean` if in one piece, so that its time tells what it costs."""
         self._running.remove(batch)
         self._gather.finished(len(batch.tickets), now)
-        earliest = min(ticket.deadline for ticket in batch.tickets)
-        if earliest < now:
-            self._caution.late()
-        elif earliest < inf:
-            self._caution.in_time()
         if clean:
             rows, longest = len(batch.tickets), batch.longest
             seconds = max(now - batch.taken, _CLOCK)
@@ -218,7 +211,7 @@ class Scheduler(Generic[TicketT]):
 
     def retry_after(self, work: float, now: float) -> float:
         """Seconds until there should be room for so much work."""
-        return max(_SOONEST_RETRY, self._worker_free(now) + self._estimate.drain_seconds(work))
+        return max(_SOONEST_RETRY, self._instance_free(now) + self._estimate.drain_seconds(work))
 
     def _lanes(self, urgent: bool) -> tuple[_Lane[TicketT], _Lane[TicketT]]:
         """The lane of such a request, and the other one."""
@@ -240,9 +233,9 @@ class Scheduler(Generic[TicketT]):
         seconds = self.retry_after(max(ticket.work, self._mean_work), now)
         return Refusal(reason, OverloadedError(f"{problem}; try again in {seconds:.2g} s", seconds))
 
-    def _worker_free(self, now: float) -> float:
-        """Seconds until a worker is free."""
-        if len(self._running) < self._workers:
+    def _instance_free(self, now: float) -> float:
+        """Seconds until an instance is free."""
+        if len(self._running) < self._instances:
             return 0.0
         return max(0.0, min(batch.due for batch in self._running) - now)
 
@@ -253,8 +246,8 @@ class Scheduler(Generic[TicketT]):
 
     def _end(self, ticket: Ticket, lane: _Lane[TicketT], now: float) -> float:
         """When a new request should be done at the latest: after its wait, and its own batch.
-        Caution is for the wait: those ahead who can share the batch are counted as they are, and
-        so is the rest of its own recording, which nobody can get in the way of."""
+        The safety factor is for the wait: those ahead who can share the batch are counted as they
+        are, and so is the rest of its own recording, which nobody can get in the way of."""
         usual = round(self._estimate.usual_rows)
         rows = min(max(usual, self._estimate.worthwhile(ticket.frames)), len(self) + 1)
         ahead = lane.work_before(ticket.caller)
@@ -263,14 +256,14 @@ class Scheduler(Generic[TicketT]):
         shared = (rows - 1) * self._mean_work
         own = sum(map(self._estimate.work, ticket.after))
         known = min(ahead, max(shared, own))
-        wait = self._estimate.drain_seconds(known + self._caution.factor * (ahead - known))
-        return now + self._worker_free(now) + wait + self._estimate.seconds(rows, ticket.frames)
+        wait = self._estimate.drain_seconds(known + _SAFETY_FACTOR * (ahead - known))
+        return now + self._instance_free(now) + wait + self._estimate.seconds(rows, ticket.frames)
 
     def _pool(self, now: float) -> tuple[list[TicketT], list[TicketT]]:
         """Requests whose turn is near, the next one first; and those found too late, removed."""
         late: list[TicketT] = []
         near: list[TicketT] = []
-        # Behind those that are late, others may wait whom nothing else would wake a worker for.
+        # Behind those that are late, others may wait whom nothing else would wake an instance for.
         while self and not near:
             near = self._near()
             hopeless = self._hopeless(near, now)
@@ -278,11 +271,8 @@ class Scheduler(Generic[TicketT]):
                 self.withdraw(ticket)
             near = [ticket for ticket in near if ticket.waiting]
             late += hopeless
-        if late:
-            self._caution.late()
         if not near and any(ticket.deadline > now for ticket in late):
             self._estimate.doubt()
-            self._caution.forget()
         return near, late
 
     def _near(self) -> list[TicketT]:
@@ -296,20 +286,9 @@ class Scheduler(Generic[TicketT]):
         return near + other.first(count - len(near))
 
     def _hopeless(self, near: Sequence[TicketT], now: float) -> list[TicketT]:
-        """Those of them that can't be in time any more, or not without making others late."""
+        """Those of them that can't be in time any more."""
         scale = self._estimate.correction
-        late = [ticket for ticket in near if now + ticket.alone * scale > ticket.deadline]
-        hopeful = [ticket for ticket in near if ticket not in late] if late else near
-        return late + list(takewhile(lambda ticket: self._is_dear(ticket, now), hopeful))
-
-    def _is_dear(self, leader: TicketT, now: float) -> bool:
-        """Whether so little time is left for it that the others would wait for a batch too small
-        to be worth it: then they would be the next to be late, each for the one before."""
-        rows = self._estimate.worthwhile(leader.frames) if leader.deadline < inf else 1
-        return (
-            1 < rows < len(self)
-            and now + self._estimate.seconds(rows, leader.frames) > leader.deadline
-        )
+        return [ticket for ticket in near if now + ticket.alone * scale > ticket.deadline]
 
     def _wait(self, budget: Budget, now: float) -> Wait | None:
         """Whether callers who are due back are worth waiting for."""

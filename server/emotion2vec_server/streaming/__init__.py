@@ -1,1 +1,1 @@
-"""The parts of a live stream, without network and without model; `session` puts them together."""
+"""One live stream: parts without I/O, and the session that puts them together."""

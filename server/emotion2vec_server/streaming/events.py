@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from emotion2vec_server.backends.base import Float32
-from emotion2vec_server.recognizer import Recognition
-from emotion2vec_server.windows import Framing
+from emotion2vec_runtime.arrays import Float32
+from emotion2vec_runtime.recognition.recognition import Recognition
+
+from emotion2vec_server.batching.batcher import Completed
+from emotion2vec_server.streaming.windows import Framing
 
 
 class Closing(Enum):
@@ -55,7 +57,7 @@ class Final:
 
     Attributes:
         samples: what the model heard, float32 [end - start].
-        recognition: None where the utterance is shorter than one frame.
+        completed: what the model said of all of it; None where it is shorter than one frame.
         closing: why it ended.
         heard_speech: whether voice activity found any; None where it is off.
     """
@@ -64,7 +66,7 @@ class Final:
     start_sample: int
     end_sample: int
     samples: Float32
-    recognition: Recognition | None
+    completed: Completed[Recognition] | None
     closing: Closing
     heard_speech: bool | None
 

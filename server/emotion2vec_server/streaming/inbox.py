@@ -7,8 +7,7 @@ from collections import deque
 from enum import Enum
 
 import numpy as np
-
-from emotion2vec_server.backends.base import Float32
+from emotion2vec_runtime.arrays import Float32
 
 _SMALL = 320
 

@@ -8,14 +8,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from emotion2vec_server.backends.base import Float32
-from emotion2vec_server.errors import (
-    DeadlineExceededError,
-    InvalidRequestError,
-    RequestError,
-    TooLargeError,
-    UnavailableError,
-)
+from emotion2vec_runtime.arrays import Float32
+from emotion2vec_runtime.errors import InvalidRequestError, RequestError, TooLargeError
+
+from emotion2vec_server.errors import DeadlineExceededError, UnavailableError
 from emotion2vec_server.streaming.events import Closing
 from emotion2vec_server.streaming.inbox import Inbox, Mark
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from emotion2vec_runtime.arrays import Float32
 from numpy.typing import NDArray
 
-from emotion2vec_server.backends.base import Float32
-from emotion2vec_server.sample_buffer import SampleBuffer
 from emotion2vec_server.streaming.events import Frames, Interim, Speech
+from emotion2vec_server.streaming.sample_buffer import SampleBuffer
 from emotion2vec_server.streaming.voice import Change, VoiceActivity
-from emotion2vec_server.windows import Framing, Window, Windower
+from emotion2vec_server.streaming.windows import Framing, Window, Windower
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class RunningMean:
         return (total / count).astype(np.float32)
 
 
-class Heard(NamedTuple):
+class Update(NamedTuple):
     """What became known by new audio."""
 
     speech: list[Speech]
@@ -108,19 +108,19 @@ class Utterance:
         """From the next one on, windows are `hop` frames apart."""
         self._windower.hop = hop
 
-    def hear(self, samples: Float32) -> Heard:
+    def hear(self, samples: Float32) -> Update:
         """Takes float32 samples [n] in."""
         self._audio.append(samples)
         changes = [] if self._voice is None else self._voice.push(samples)
         windows = self._windower.push(samples) if self._options.is_scored else []
-        return Heard(self._speech(changes), windows)
+        return Update(self._speech(changes), windows)
 
-    def finish(self) -> Heard:
+    def finish(self) -> Update:
         """No more is to come."""
         self._has_ended = True
         changes = [] if self._voice is None else self._voice.end(self.length)
         last = self._windower.finish() if self._options.frames else None
-        return Heard(self._speech(changes), [] if last is None else [last])
+        return Update(self._speech(changes), [] if last is None else [last])
 
     def scored(self, window: Window, logits: Float32) -> Iterator[Frames | Interim]:
         """What the model's logits [T, C] for a window of ours make known."""

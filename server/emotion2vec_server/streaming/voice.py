@@ -26,9 +26,8 @@ from collections import deque
 from typing import NamedTuple
 
 import numpy as np
+from emotion2vec_runtime.arrays import Float32
 from numpy.typing import NDArray
-
-from emotion2vec_server.backends.base import Float32
 
 FRAME = 320
 """Samples of a frame: 20 ms at 16 kHz."""

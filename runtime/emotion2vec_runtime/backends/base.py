@@ -1,0 +1,56 @@
+"""What recognition needs of a library that runs a model, and the data that crosses the border."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from emotion2vec_runtime.arrays import Float32, Int64
+
+
+class Outputs(NamedTuple):
+    """One batch of results. B clips, T frames (padded), C classes, D embedding size.
+
+    Rows beyond a clip's `frame_lengths` are padding and hold no meaning.
+    """
+
+    logits: Float32 | None
+    """[B, C]; None where the model has no classifier."""
+    embedding: Float32
+    """[B, D]: mean of the clip's frame embeddings."""
+    frame_logits: Float32 | None
+    """[B, T, C]; None where the model has no classifier."""
+    frame_embeddings: Float32 | None
+    """[B, T, D]; None unless asked for."""
+    frame_lengths: Int64
+    """[B]: true frames of each clip."""
+
+
+class Backend(Protocol):
+    """A loaded model. `run` may be called from as many threads at once as it has instances."""
+
+    @property
+    def provider(self) -> str:
+        """Where it runs: a name in `backends.providers`."""
+        ...
+
+    @property
+    def precision(self) -> str: ...
+
+    @property
+    def runtime(self) -> str:
+        """The library, its version and the device."""
+        ...
+
+    def run(self, waveforms: Float32, lengths: Int64, *, frame_embeddings: bool = False) -> Outputs:
+        """Runs one batch.
+
+        Args:
+            waveforms: [B, S] samples at 16 kHz, zero beyond each clip's length.
+            lengths: [B] true samples, at least one frame field each, at most S.
+            frame_embeddings: whether to fetch them too; they are large.
+
+        Raises:
+            OutOfMemoryError: the batch did not fit; a smaller one may.
+            InferenceError: the library failed on it.
+        """
+        ...

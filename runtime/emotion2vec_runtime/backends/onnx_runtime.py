@@ -1,0 +1,184 @@
+"""ONNX Runtime, through any of its execution providers: the one door to it."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from emotion2vec_runtime.arrays import Float32, Int64
+from emotion2vec_runtime.backends.base import Outputs
+from emotion2vec_runtime.backends.providers import PROVIDERS, Provider, provider_named
+from emotion2vec_runtime.bundle import Precision
+from emotion2vec_runtime.errors import (
+    InferenceError,
+    LoadError,
+    MissingLibraryError,
+    OutOfMemoryError,
+)
+
+try:
+    import onnxruntime as ort
+    from onnxruntime.capi import onnxruntime_pybind11_state as errors
+except ImportError as error:
+    raise MissingLibraryError(
+        f"no ONNX Runtime can be imported ({error}); install it with the extra [cpu], or with "
+        "[gpu] for CUDA: pip install 'emotion2vec-runtime[cpu]', or 'emotion2vec-server[cpu]'"
+    ) from error
+
+_SPIN_MICROSECONDS = "30"
+ERRORS = (
+    errors.EPFail,
+    errors.EngineError,
+    errors.Fail,
+    errors.InvalidArgument,
+    errors.InvalidGraph,
+    errors.InvalidProtobuf,
+    errors.NoSuchFile,
+    errors.NotFound,
+    errors.NotImplemented,
+    errors.RuntimeException,
+)
+"""What ONNX Runtime raises; its errors have no common base."""
+_AS_REQUESTED = 1
+"""Of ONNX Runtime's `ArenaExtendStrategy`; 0 is the next power of two."""
+# How ONNX Runtime's allocators word it; it has no error class of its own.
+_OUT_OF_MEMORY = ("failed to allocate memory", "out of memory", "bad_alloc", "bad allocation")
+
+
+def available_providers() -> tuple[Provider, ...]:
+    """Those that the installed ONNX Runtime was built with, best first."""
+    built = ort.get_available_providers()
+    return tuple(provider for provider in PROVIDERS if provider.execution_provider in built)
+
+
+class OnnxRuntimeBackend:
+    """One ONNX graph in one session. `run` may be called from several threads."""
+
+    def __init__(
+        self,
+        path: Path,
+        provider: Provider,
+        *,
+        precision: Precision,
+        threads: int = 0,
+        device: int = 0,
+        card: str = "",
+    ) -> None:
+        """Loads the graph at `path`.
+
+        Args:
+            path: the graph.
+            provider: where to run it.
+            precision: what its manifest says.
+            threads: of one run on the CPU; 0 takes one a core.
+            device: number of the card, for a provider with memory of its own.
+            card: what it is called; "" on the CPU, or where nobody knows.
+
+        Raises:
+            LoadError: the graph can't be loaded, or the provider is not to be had here.
+        """
+        if provider.memory == "device":
+            # CUDA and cuDNN may be Python packages, whose folders the system's loader doesn't know.
+            ort.preload_dlls()
+        self._run_options = ort.RunOptions()
+        options = _session_options(provider, threads, self._run_options)
+        try:
+            self._session = ort.InferenceSession(path, options, providers=_chain(provider, device))
+        except ERRORS as error:
+            raise LoadError(f"ONNX Runtime can't load {path}: {_first_line(error)}") from error
+        if provider.execution_provider not in self._session.get_providers():
+            raise LoadError(
+                f"ONNX Runtime could not start its {provider.name} provider; check the driver and "
+                "its libraries, or choose the provider cpu"
+            )
+        self._provider = provider
+        self._card = card
+        self._precision = precision
+        names = [output.name for output in self._session.get_outputs()]
+        self._all_outputs = names
+        self._pooled_outputs = [name for name in names if name != "frame_embeddings"]
+
+    @property
+    def provider(self) -> str:
+        return self._provider.name
+
+    @property
+    def precision(self) -> str:
+        return self._precision
+
+    @property
+    def runtime(self) -> str:
+        place = f" on {self._card}" if self._card else ""
+        return f"onnxruntime {ort.__version__} {self._provider.name}{place}"
+
+    def run(self, waveforms: Float32, lengths: Int64, *, frame_embeddings: bool = False) -> Outputs:
+        """See `Backend.run`."""
+        names = self._all_outputs if frame_embeddings else self._pooled_outputs
+        feeds = {"waveform": waveforms, "lengths": lengths}
+        try:
+            values: list[Any] = self._session.run(names, feeds, self._run_options)
+        except ERRORS as error:
+            if any(words in str(error).lower() for words in _OUT_OF_MEMORY):
+                raise OutOfMemoryError(_first_line(error)) from error
+            raise InferenceError(f"ONNX Runtime failed: {_first_line(error)}") from error
+        by_name: dict[str, np.ndarray[Any, Any]] = dict(zip(names, values, strict=True))
+        return Outputs(
+            logits=by_name.get("logits"),
+            embedding=by_name["embedding"],
+            frame_logits=by_name.get("frame_logits"),
+            frame_embeddings=by_name.get("frame_embeddings"),
+            frame_lengths=by_name["frame_lengths"],
+        )
+
+
+def _session_options(provider: Provider, threads: int, run: ort.RunOptions) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    # Its errors come as exceptions, and are logged as those.
+    options.log_severity_level = 4
+    # Threads that spin while they wait take the cores from serving, and from each other; but one
+    # that sleeps through the gap between two products costs the large graph 6%.
+    options.add_session_config_entry("session.intra_op.spin_duration_us", _SPIN_MICROSECONDS)
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    # It would plan the memory of each new shape, and every batch of speech has a new one.
+    options.enable_mem_pattern = False
+    if provider.memory == "host":
+        _spare_memory(options, run)
+        # Beyond the basic level it joins biases to GELUs, for which it has a slower kernel.
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    return options
+
+
+def _spare_memory(options: ort.SessionOptions, run: ort.RunOptions) -> None:
+    """Memory follows what runs: by default it doubles as it grows, and is kept for good."""
+    _register_allocator()
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    run.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+
+
+@cache
+def _register_allocator() -> None:
+    """Once a process: an allocator that takes as much memory as is asked for, and no more."""
+    arena = ort.OrtArenaCfg({"arena_extend_strategy": _AS_REQUESTED})
+    memory = ort.OrtMemoryInfo(
+        "Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT
+    )
+    ort.create_and_register_allocator(memory, arena)
+
+
+def _chain(provider: Provider, device: int) -> list[tuple[str, dict[str, Any]]]:
+    """The provider, and those that take the nodes it can't run."""
+    order = (provider, *map(provider_named, provider.fallbacks))
+    return [(each.execution_provider, _options(each, device)) for each in order]
+
+
+def _options(provider: Provider, device: int) -> dict[str, Any]:
+    place = {"device_id": device} if provider.memory == "device" else {}
+    return {**place, **provider.options}
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

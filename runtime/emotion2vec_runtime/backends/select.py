@@ -1,0 +1,169 @@
+"""Chooses the artefact and the library for a bundle on this machine, and says why."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from emotion2vec_runtime.backends.base import Backend
+from emotion2vec_runtime.backends.providers import Provider, provider_named
+from emotion2vec_runtime.backends.spread import Spread
+from emotion2vec_runtime.backends.tensorrt.engine_fit import Machine, misfit
+from emotion2vec_runtime.backends.tensorrt.library import installed_libraries
+from emotion2vec_runtime.bundle import Artifact, Bundle, Engine
+from emotion2vec_runtime.errors import ConfigError
+
+if TYPE_CHECKING:
+    from emotion2vec_runtime.backends.tensorrt.cuda import Device
+
+PrecisionChoice = Literal["auto", "fp32", "int8", "fp16"]
+_log = logging.getLogger(__name__)
+
+
+def load_backend(
+    bundle: Bundle,
+    *,
+    precision: PrecisionChoice = "auto",
+    provider: str = "auto",
+    threads: int = 0,
+    instances: int = 1,
+    longest: int = 0,
+) -> Backend:
+    """Loads the best artefact of `bundle` that fits `precision`, `provider` and this machine.
+
+    An engine that does not fit is passed over for the ONNX graph, with a warning that says why.
+
+    Args:
+        bundle: the model.
+        precision: what is wished; "auto" takes the provider's best that was found faithful.
+        provider: a name in `backends.providers`, or "auto".
+        threads: of all batches on the CPU; 0 takes one a core.
+        instances: batches that may run at once; with several cards, instance i is on card i.
+        longest: samples of the longest clip that will be asked for.
+
+    Raises:
+        BundleError: a file of the artefact differs from the manifest.
+        ConfigError: the wished precision or provider is not to be had.
+        MissingLibraryError: ONNX Runtime is not installed.
+        LoadError: the artefact can't be loaded.
+    """
+    if provider in ("auto", "tensorrt"):
+        for artifact in bundle.manifest.artifacts:
+            if artifact.engine is not None and precision in ("auto", artifact.precision):
+                reason = _unfit(bundle, artifact, artifact.engine, provider, longest)
+                if reason is None:
+                    return _load_engine(bundle, artifact, artifact.engine, instances)
+                _log.warning(f"the TensorRT engine {artifact.file} is not used: {reason}")
+    # An extra brings it; without, this is where to say so.
+    from emotion2vec_runtime.backends.onnx_runtime import OnnxRuntimeBackend, available_providers
+
+    place = _choose_provider(provider, available_providers())
+    artifact = _choose_artifact(bundle, precision, place)
+    _announce(bundle, artifact, place.name)
+    cards = [card.name for card in _cards()[:instances]] if place.memory == "device" else []
+    with bundle.verifying(artifact) as path:
+        backends = [
+            OnnxRuntimeBackend(
+                path,
+                place,
+                precision=artifact.precision,
+                threads=threads,
+                device=number,
+                card=name,
+            )
+            for number, name in enumerate(cards or [""])
+        ]
+    return backends[0] if len(backends) == 1 else Spread(backends, instances)
+
+
+def _announce(bundle: Bundle, artifact: Artifact, provider: str) -> None:
+    _log.info(
+        "loading model",
+        extra={
+            "model": bundle.manifest.name,
+            "precision": artifact.precision,
+            "provider": provider,
+        },
+    )
+
+
+def _unfit(
+    bundle: Bundle, artifact: Artifact, engine: Engine, provider: str, longest: int
+) -> str | None:
+    """Why an engine is not to be used; None where it is."""
+    libraries = {name: library.version for name, library in installed_libraries().items()}
+    capabilities = [card.compute_capability for card in _cards()]
+    graphs = [item.sha256 for item in bundle.manifest.artifacts if item.kind == "onnx"]
+    machine = Machine(libraries, capabilities)
+    reason = misfit(engine, machine, graphs=graphs, longest=longest)
+    if reason is None and artifact.parity is None and provider == "auto":
+        return (
+            "it was never compared with PyTorch; export it again on a machine with its card, or "
+            "ask for the provider tensorrt"
+        )
+    if reason is None and artifact.parity is not None and not artifact.faithful:
+        return "it failed its parity check"
+    return reason
+
+
+def _load_engine(bundle: Bundle, artifact: Artifact, engine: Engine, instances: int) -> Backend:
+    # Importing it needs CUDA's Python package.
+    from emotion2vec_runtime.backends.tensorrt.engine import TensorRtBackend
+
+    if artifact.parity is None:
+        _log.warning(f"the TensorRT engine {artifact.file} was never compared with PyTorch")
+    _announce(bundle, artifact, "tensorrt")
+    with bundle.verifying(artifact) as path:
+        return TensorRtBackend(
+            path,
+            engine,
+            installed_libraries()[engine.library],
+            precision=artifact.precision,
+            devices=_cards(),
+            instances=instances,
+        )
+
+
+def _cards() -> list[Device]:
+    """The GPUs; none where CUDA's Python package is not installed."""
+    try:
+        from emotion2vec_runtime.backends.tensorrt.cuda import devices
+    except ImportError:
+        return []
+    return devices()
+
+
+def _choose_provider(wished: str, available: Sequence[Provider]) -> Provider:
+    if wished == "auto":
+        return next(provider for provider in available if provider.automatic)
+    provider = provider_named(wished)
+    if provider not in available:
+        names = ", ".join(each.name for each in available)
+        raise ConfigError(
+            f"provider {wished}: the installed ONNX Runtime offers only {names}; "
+            "install emotion2vec-runtime[gpu] for cuda and tensorrt"
+        )
+    return provider
+
+
+def _choose_artifact(bundle: Bundle, wished: PrecisionChoice, provider: Provider) -> Artifact:
+    graphs = {
+        artifact.precision: artifact
+        for artifact in bundle.manifest.artifacts
+        if artifact.kind == "onnx"
+    }
+    if wished != "auto":
+        if wished not in graphs:
+            raise ConfigError(
+                f"precision {wished}: {bundle.directory} holds only {', '.join(graphs)}; "
+                f"export it with --precision {wished}"
+            )
+        return graphs[wished]
+    for precision in provider.precisions:
+        if precision in graphs and graphs[precision].faithful:
+            return graphs[precision]
+    raise ConfigError(
+        f"{bundle.directory} holds no graph for the provider {provider.name} that passed its "
+        "parity check; export it with --precision fp32"
+    )

@@ -1,0 +1,161 @@
+"""What a bundle says of itself: the schema of `manifest.json`."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+FORMAT_VERSION: Literal[1] = 1
+
+Precision = Literal["fp32", "int8", "fp16"]
+LibraryName = Literal["tensorrt", "tensorrt_rtx"]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$", max_length=255)]
+ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=128)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Label(_Strict):
+    """One class. `name` is English and lower case, `native_name` in the authors' language."""
+
+    name: str = Field(min_length=1)
+    native_name: str = ""
+
+
+class FileEntry(_Strict):
+    """One file of the bundle, beside the manifest."""
+
+    file: FileName
+    sha256: Sha256
+    size: int = Field(ge=0)
+
+
+class TensorSpec(_Strict):
+    """One input or output of a graph; a name in `shape` is a dynamic axis."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+class ParityRow(_Strict):
+    """One comparison with PyTorch. Differences are the largest absolute ones over all values.
+
+    `probability_difference` is None where the model has no classifier.
+    """
+
+    case: str
+    seconds: float
+    probability_difference: float | None
+    embedding_cosine: float
+    frame_embedding_difference: float
+    bound: float | None = None
+    """Instead of `Parity.bound`: of a clip that holds no speech, such as silence."""
+
+    @property
+    def difference(self) -> float:
+        """What `Parity.bound` binds: of probabilities, or of embeddings where there are none."""
+        if self.probability_difference is None:
+            return self.frame_embedding_difference
+        return self.probability_difference
+
+
+class Parity(_Strict):
+    """What the export measured against `reference` before it wrote the artefact."""
+
+    reference: str
+    bound: float
+    rows: tuple[ParityRow, ...]
+
+    @property
+    def passed(self) -> bool:
+        return all(row.difference <= self.bound_of(row) for row in self.rows)
+
+    def bound_of(self, row: ParityRow) -> float:
+        return self.bound if row.bound is None else row.bound
+
+
+class Profile(_Strict):
+    """One TensorRT optimisation profile: (batch, samples) at its minimum, optimum and maximum."""
+
+    minimum: tuple[int, int]
+    optimum: tuple[int, int]
+    maximum: tuple[int, int]
+
+
+class Engine(_Strict):
+    """What a serialised TensorRT engine was built with, and so needs to run."""
+
+    library: LibraryName
+    version: str
+    compute_capabilities: tuple[str, ...] = Field(min_length=1)
+    """Of the cards it runs on, as "9.0"."""
+    profiles: tuple[Profile, ...] = Field(min_length=1)
+    onnx_sha256: Sha256
+    """Of the graph in the same bundle that it was built from."""
+
+
+class Artifact(FileEntry):
+    """One runnable form of the model."""
+
+    kind: Literal["onnx", "tensorrt"]
+    precision: Precision
+    external_data: tuple[FileEntry, ...] = ()
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    parity: Parity | None = None
+    """None: not measured, as of an engine that was built where no card could run it."""
+    engine: Engine | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.kind == "tensorrt") != (self.engine is not None):
+            raise ValueError("a TensorRT artefact, and no other, has an engine")
+        if self.kind == "onnx" and self.parity is None:
+            raise ValueError("a graph without parity was never checked")
+        return self
+
+    @property
+    def faithful(self) -> bool:
+        """Whether it was compared with PyTorch, and found close enough."""
+        return self.parity is not None and self.parity.passed
+
+    @property
+    def files(self) -> tuple[FileEntry, ...]:
+        return (self, *self.external_data)
+
+
+class Manifest(_Strict):
+    """All that is known of a model. Sample counts are at `sample_rate`."""
+
+    format_version: Literal[1] = FORMAT_VERSION
+    name: ModelName
+    source: str
+    source_revision: str
+    demo: bool = False
+    labels: tuple[Label, ...]
+    """In class order; empty for a model without a classifier, which gives embeddings only."""
+    sample_rate: Literal[16000] = 16000
+    frame_hop: int = Field(gt=0)
+    frame_field: int = Field(gt=0)
+    embedding_size: int = Field(gt=0)
+    normalize: bool
+    opset: int
+    exporter: dict[str, str]
+    artifacts: tuple[Artifact, ...] = Field(min_length=1)
+
+    @cached_property
+    def version(self) -> str:
+        """Short hash that changes whenever a weight or a graph does."""
+        joined = "".join(entry.sha256 for artifact in self.artifacts for entry in artifact.files)
+        return hashlib.sha256(joined.encode()).hexdigest()[:12]
+
+    def frame_count(self, samples: int) -> int:
+        """Frames of `samples` samples: floor((n - field) / hop) + 1, never negative."""
+        return max(0, (samples - self.frame_field) // self.frame_hop + 1)

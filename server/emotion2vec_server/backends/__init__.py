@@ -1,7 +1,0 @@
-"""Runtimes that execute a model. One Protocol (`base`), one file a runtime."""
-
-import os
-
-# ONNX Runtime's packages write a device id to the user's cache and report to Microsoft how they are
-# used, unless this is set before they are first imported.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -1,0 +1,405 @@
+"""Protobuf messages from domain objects, and back. Pure translation: no policy, no I/O."""
+
+from __future__ import annotations
+
+import sys
+from typing import TypeVar
+
+import numpy as np
+from emotion2vec.v1 import audio_pb2, models_pb2, recognition_pb2, service_pb2
+from emotion2vec_runtime.arrays import Float32, Samples
+from emotion2vec_runtime.audio import AudioSpec, Encoding
+from emotion2vec_runtime.bundle import Manifest
+from emotion2vec_runtime.errors import InvalidRequestError
+from emotion2vec_runtime.recognition.emotion import Classes, Emotion
+from emotion2vec_runtime.recognition.result import EmotionSegment
+from emotion2vec_runtime.recognition.warnings import RecognitionWarning, WarningCode
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError, Message
+
+from emotion2vec_server.serving.answer import Answer
+from emotion2vec_server.serving.config import Granularity, RecognitionConfig
+from emotion2vec_server.serving.recordings import RecordingRequest
+from emotion2vec_server.serving.served_model import ServedModel
+from emotion2vec_server.serving.streams import (
+    OpenStream,
+    StreamConfig,
+    StreamEvent,
+    StreamRequest,
+    UtteranceAnswer,
+)
+from emotion2vec_server.streaming.events import Frames, HopChanged, Interim, Speech, Started
+from emotion2vec_server.streaming.reader import EndUtterance
+
+ModelMessage = models_pb2.Model
+M = TypeVar("M", bound=Message)
+
+_ENCODINGS = {
+    audio_pb2.AUDIO_ENCODING_UNSPECIFIED: Encoding.DETECT,
+    audio_pb2.AUDIO_ENCODING_WAV: Encoding.WAV,
+    audio_pb2.AUDIO_ENCODING_FLAC: Encoding.FLAC,
+    audio_pb2.AUDIO_ENCODING_MP3: Encoding.MP3,
+    audio_pb2.AUDIO_ENCODING_OGG: Encoding.OGG,
+    audio_pb2.AUDIO_ENCODING_M4A: Encoding.M4A,
+    audio_pb2.AUDIO_ENCODING_LINEAR16: Encoding.LINEAR16,
+    audio_pb2.AUDIO_ENCODING_FLOAT32: Encoding.FLOAT32,
+    audio_pb2.AUDIO_ENCODING_MULAW: Encoding.MULAW,
+    audio_pb2.AUDIO_ENCODING_ALAW: Encoding.ALAW,
+}
+_GRANULARITIES = {
+    recognition_pb2.GRANULARITY_UNSPECIFIED: None,
+    recognition_pb2.GRANULARITY_UTTERANCE: Granularity.UTTERANCE,
+    recognition_pb2.GRANULARITY_FRAME: Granularity.FRAME,
+}
+_WARNING_CODES: dict[WarningCode, recognition_pb2.WarningCode] = {
+    code: getattr(recognition_pb2, f"WARNING_CODE_{code.value}") for code in WarningCode
+}
+
+
+# Requests
+
+
+def parse(kind: type[M], data: bytes) -> M:
+    """A message of this kind.
+
+    Raises:
+        InvalidRequestError: the bytes are none.
+    """
+    try:
+        return kind.FromString(data)
+    except DecodeError as error:
+        raise InvalidRequestError(
+            "", f"the request is no {kind.DESCRIPTOR.name}; use the .proto files of this server"
+        ) from error
+
+
+def recording_request(message: service_pb2.RecognizeRequest) -> RecordingRequest:
+    """The request of a Recognize call.
+
+    Raises:
+        InvalidRequestError: an enum value that does not exist, or an audio_config that contradicts
+            itself.
+    """
+    return RecordingRequest(
+        message.request_id,
+        recognition_config(message.config),
+        audio_spec(message.audio_config),
+        message.audio,
+    )
+
+
+def stream_request(message: service_pb2.StreamRecognizeRequest) -> StreamRequest:
+    """One message of a StreamRecognize call.
+
+    Raises:
+        InvalidRequestError: it is empty, or its config has a value that does not exist.
+    """
+    match message.WhichOneof("request"):
+        case "audio":
+            return message.audio
+        case "end_utterance":
+            return EndUtterance()
+        case "config":
+            return _stream_config(message.config)
+        case _:
+            raise InvalidRequestError("request", "send audio or end_utterance")
+
+
+def _stream_config(message: service_pb2.StreamConfig) -> StreamConfig:
+    detection = message.voice_activity_detection
+    if detection not in service_pb2.VoiceActivityDetection.values():
+        raise InvalidRequestError("config.voice_activity_detection", f"unknown value {detection}")
+    try:
+        config = recognition_config(message.config)
+        audio = audio_spec(message.audio_config)
+    except InvalidRequestError as error:
+        raise InvalidRequestError(f"config.{error.field}", str(error)) from error
+    return StreamConfig(
+        message.request_id,
+        config,
+        audio,
+        window=seconds(message, "window"),
+        hop=seconds(message, "hop"),
+        lookahead=seconds(message, "lookahead"),
+        interim_results=message.interim_results,
+        voice_activity_detection=detection != service_pb2.VOICE_ACTIVITY_DETECTION_DISABLED,
+    )
+
+
+def recognition_config(message: recognition_pb2.RecognitionConfig) -> RecognitionConfig:
+    """What the caller asks for.
+
+    Raises:
+        InvalidRequestError: a granularity that does not exist.
+    """
+    if message.granularity not in _GRANULARITIES:
+        raise InvalidRequestError(
+            "config.granularity",
+            f"unknown granularity {message.granularity}; use GRANULARITY_UTTERANCE or "
+            "GRANULARITY_FRAME",
+        )
+    return RecognitionConfig(
+        model=message.model,
+        granularity=_GRANULARITIES[message.granularity],
+        return_embedding=message.return_embedding,
+        return_frame_embeddings=message.return_frame_embeddings,
+        return_processed_audio=message.return_processed_audio,
+        allowed_labels=tuple(message.allowed_labels),
+    )
+
+
+def audio_spec(message: audio_pb2.AudioConfig) -> AudioSpec:
+    """The audio's description.
+
+    Raises:
+        InvalidRequestError: an encoding that does not exist, or values that contradict it.
+    """
+    if message.encoding not in _ENCODINGS:
+        raise InvalidRequestError(
+            "audio_config.encoding",
+            f"unknown encoding {message.encoding}; see AudioEncoding, or leave it unset to detect",
+        )
+    return AudioSpec(
+        _ENCODINGS[message.encoding],
+        sample_rate=message.sample_rate_hertz or None,
+        channels=message.channel_count or 1,
+    )
+
+
+def seconds(message: Message, field: str) -> float | None:
+    """A Duration field in seconds; None where it is not set."""
+    if not message.HasField(field):
+        return None
+    value: Duration = getattr(message, field)
+    return value.seconds + value.nanos * 1e-9
+
+
+# Replies
+
+
+def recognize_response(answer: Answer) -> bytes:
+    """The reply to a Recognize call, serialized."""
+    reply = service_pb2.RecognizeResponse(request_id=answer.request_id)
+    _fill(reply, answer)
+    result = answer.result
+    if result.frames is not None and result.emotion is not None:
+        scores = frame_scores(result.frames, result.emotion.classes, answer.model.manifest)
+        reply.frames.CopyFrom(scores)
+    return reply.SerializeToString()
+
+
+def stream_response(opened: OpenStream, event: StreamEvent) -> service_pb2.StreamRecognizeResponse:
+    """The message for one event of a stream."""
+    manifest, classes = opened.model.manifest, opened.options.classes
+    rate = manifest.sample_rate
+    reply = service_pb2.StreamRecognizeResponse()
+    match event:
+        case Started():
+            reply.started.MergeFrom(_stream_started(opened, event))
+            return reply
+        case Frames():
+            scores = frame_scores(
+                classes.probabilities(event.logits),
+                classes,
+                manifest,
+                first_frame=event.first_frame,
+                start_seconds=event.start_sample / rate,
+                is_final=event.is_final,
+            )
+            reply.frames.MergeFrom(scores)
+        case Interim():
+            reply.interim.result.MergeFrom(emotion_result(classes.emotion(event.logits)))
+            reply.interim.start_offset.MergeFrom(duration(event.start_sample / rate))
+            reply.interim.end_offset.MergeFrom(duration(event.end_sample / rate))
+        case UtteranceAnswer():
+            reply.final.start_offset.MergeFrom(duration(event.start_sample / rate))
+            reply.final.end_offset.MergeFrom(duration(event.end_sample / rate))
+            _fill(reply.final, event.answer)
+        case Speech():
+            reply.speech.type = (
+                service_pb2.SPEECH_EVENT_TYPE_START
+                if event.begins
+                else service_pb2.SPEECH_EVENT_TYPE_END
+            )
+            reply.speech.offset.MergeFrom(duration(event.sample / rate))
+        case HopChanged():
+            reply.warning.MergeFrom(_hop_warning(event, manifest))
+    reply.utterance_index = event.utterance
+    return reply
+
+
+def _fill(reply: service_pb2.RecognizeResponse | service_pb2.FinalResult, answer: Answer) -> None:
+    """Sets what both replies have, which is all but times in a stream and frames in a call."""
+    result = answer.result
+    if result.emotion is not None:
+        reply.result.CopyFrom(emotion_result(result.emotion))
+    if result.embedding is not None:
+        reply.embedding.CopyFrom(embedding(result.embedding))
+    if result.frame_embeddings is not None:
+        reply.frame_embeddings.CopyFrom(embedding(result.frame_embeddings))
+    if result.processed_audio is not None:
+        reply.processed_audio = linear16(result.processed_audio)
+    reply.segments.extend(map(segment, result.segments))
+    reply.warnings.extend(map(warning, result.warnings))
+    reply.metadata.CopyFrom(_metadata(answer))
+
+
+def _metadata(answer: Answer) -> recognition_pb2.ResponseMetadata:
+    return recognition_pb2.ResponseMetadata(
+        model=answer.model.manifest.name,
+        model_version=answer.model.manifest.version,
+        precision=answer.model.precision,
+        provider=answer.model.provider,
+        audio_duration=duration(answer.result.audio_seconds),
+        decode_duration=duration(answer.decode_seconds),
+        queue_duration=duration(answer.queue_seconds),
+        inference_duration=duration(answer.run_seconds),
+        batch_size=answer.batch_size,
+    )
+
+
+def _stream_started(opened: OpenStream, event: Started) -> service_pb2.StreamStarted:
+    framing, manifest = event.framing, opened.model.manifest
+    frame_seconds = framing.frame_hop / manifest.sample_rate
+    return service_pb2.StreamStarted(
+        request_id=opened.request_id,
+        model=manifest.name,
+        model_version=manifest.version,
+        window=duration(framing.window * frame_seconds),
+        hop=duration(framing.hop * frame_seconds),
+        lookahead=duration(framing.lookahead * frame_seconds),
+        frame_hop=duration(frame_seconds),
+    )
+
+
+def _hop_warning(event: HopChanged, manifest: Manifest) -> recognition_pb2.Warning:
+    hop = event.hop * manifest.frame_hop / manifest.sample_rate
+    text = (
+        f"the server can't keep up: results come every {hop:g} s now"
+        if event.degraded
+        else f"the server has caught up: results come every {hop:g} s again"
+    )
+    return warning(RecognitionWarning(WarningCode.DEGRADED, text))
+
+
+def duration(seconds: float) -> Duration:
+    """A Duration of 0 or more seconds, to the nanosecond."""
+    whole, nanos = divmod(round(seconds * 1e9), 1_000_000_000)
+    return Duration(seconds=whole, nanos=nanos)
+
+
+def emotion_result(emotion: Emotion) -> recognition_pb2.EmotionResult:
+    scores = [
+        recognition_pb2.EmotionScore(
+            label=label.name, native_label=label.native_name, probability=probability
+        )
+        for label, probability in zip(emotion.classes.labels, emotion.probabilities, strict=True)
+    ]
+    return recognition_pb2.EmotionResult(
+        label=emotion.label,
+        confidence=emotion.confidence,
+        scores=scores,
+        margin=emotion.margin,
+        entropy=emotion.entropy,
+    )
+
+
+def frame_scores(
+    probabilities: Float32,
+    classes: Classes,
+    manifest: Manifest,
+    *,
+    first_frame: int = 0,
+    start_seconds: float = 0.0,
+    is_final: bool = True,
+) -> recognition_pb2.FrameScores:
+    """Scores [T, C] of consecutive frames, the first of which begins at `start_seconds`."""
+    message = recognition_pb2.FrameScores(
+        labels=classes.names,
+        first_frame_index=first_frame,
+        start_offset=duration(start_seconds),
+        frame_hop=duration(manifest.frame_hop / manifest.sample_rate),
+        frame_count=len(probabilities),
+        is_final=is_final,
+    )
+    _merge_floats(message, "probabilities", probabilities)
+    return message
+
+
+def embedding(values: Float32) -> recognition_pb2.Embedding:
+    """An embedding [D], or one a frame [T, D]."""
+    message = recognition_pb2.Embedding(shape=values.shape)
+    _merge_floats(message, "values", values)
+    return message
+
+
+def segment(part: EmotionSegment) -> recognition_pb2.Segment:
+    """One window of long audio."""
+    return recognition_pb2.Segment(
+        start_offset=duration(part.start),
+        end_offset=duration(part.end),
+        result=emotion_result(part.emotion),
+    )
+
+
+def warning(found: RecognitionWarning) -> recognition_pb2.Warning:
+    return recognition_pb2.Warning(code=_WARNING_CODES[found.code], message=found.message)
+
+
+def linear16(samples: Samples) -> bytes:
+    """Samples as 16-bit little-endian PCM, clipped at full scale."""
+    if samples.dtype == np.int16:
+        return samples.astype("<i2", copy=False).tobytes()
+    scaled = np.clip(np.rint(samples * 32768.0), -32768, 32767)
+    return bytes(scaled.astype("<i2").data)
+
+
+def model_message(
+    model: ServedModel, *, is_default: bool, max_audio_seconds: float
+) -> ModelMessage:
+    """A model's description."""
+    manifest = model.manifest
+    rate = manifest.sample_rate
+    return ModelMessage(
+        name=manifest.name,
+        version=manifest.version,
+        source=manifest.source,
+        is_default=is_default,
+        is_demo=manifest.demo,
+        labels=[
+            models_pb2.Label(name=label.name, native_name=label.native_name)
+            for label in manifest.labels
+        ],
+        embedding_size=manifest.embedding_size,
+        sample_rate_hertz=rate,
+        frame_hop=duration(manifest.frame_hop / rate),
+        frame_field=duration(manifest.frame_field / rate),
+        max_window=duration(model.max_window / rate),
+        max_audio_duration=duration(max_audio_seconds),
+        precision=model.precision,
+        provider=model.provider,
+    )
+
+
+def _merge_floats(message: Message, field: str, values: Float32) -> None:
+    """Sets a packed repeated float field in one copy.
+
+    `extend` makes a Python float of every value, which takes 100 ms for a million of them. Packed
+    floats are little-endian on the wire, as in memory here, so the array is parsed as a message:
+    tag, byte count, values (protobuf.dev/programming-guides/encoding/#packed).
+    """
+    if sys.byteorder != "little":
+        getattr(message, field).extend(values.ravel().tolist())
+        return
+    number = message.DESCRIPTOR.fields_by_name[field].number
+    content = np.ascontiguousarray(values, dtype=np.float32).tobytes()
+    message.MergeFromString(_varint(number << 3 | 2) + _varint(len(content)) + content)
+
+
+def _varint(value: int) -> bytes:
+    parts = bytearray()
+    while value > 0x7F:
+        parts.append(value & 0x7F | 0x80)
+        value >>= 7
+    parts.append(value)
+    return bytes(parts)

@@ -1,0 +1,142 @@
+"""EmotionRecognitionService: each call's messages, and the use case that it is.
+
+The handlers take and give serialized messages, so one that is no protobuf gets our own error
+instead of gRPC's, and nothing is parsed before there is someone to serve it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from itertools import count
+
+import grpc
+from emotion2vec.v1 import service_pb2
+from emotion2vec_runtime.errors import InvalidRequestError
+
+from emotion2vec_server.grpc_api import messages
+from emotion2vec_server.grpc_api.edge import Call, Edge
+from emotion2vec_server.grpc_api.status import Context
+from emotion2vec_server.serving import recordings as recordings_use_case
+from emotion2vec_server.serving import streams as streams_use_case
+from emotion2vec_server.serving.catalog import Catalog
+from emotion2vec_server.serving.recordings import RecordingRequest, Recordings
+from emotion2vec_server.serving.streams import (
+    OpenStream,
+    StreamConfig,
+    StreamEvent,
+    StreamRequest,
+    Streams,
+)
+
+SERVICE_NAME = service_pb2.DESCRIPTOR.services_by_name["EmotionRecognitionService"].full_name
+
+
+class EmotionRecognitionService:
+    """The handlers of the service."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        recordings: Recordings,
+        streams: Streams,
+        edge: Edge,
+        *,
+        max_audio_seconds: float,
+    ) -> None:
+        self._catalog = catalog
+        self._recordings = recordings
+        self._streams = streams
+        self._edge = edge
+        self._max_audio_seconds = max_audio_seconds
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """The service, ready to be added to a gRPC server."""
+        unary = grpc.unary_unary_rpc_method_handler
+        return grpc.method_handlers_generic_handler(
+            SERVICE_NAME,
+            {
+                # To the caller it is unary. So, the body is read when we ask for it.
+                "Recognize": grpc.stream_unary_rpc_method_handler(self.recognize),
+                "StreamRecognize": grpc.stream_stream_rpc_method_handler(self.stream_recognize),
+                "ListModels": unary(self.list_models),
+                "GetModel": unary(self.get_model),
+            },
+        )
+
+    async def recognize(self, _requests: AsyncIterator[bytes], context: Context) -> bytes:
+        async def work(call: Call) -> bytes:
+            return await self._recordings.recognize(
+                call.caller,
+                lambda: _body(context),
+                lambda data: _parse(call, data),
+                messages.recognize_response,
+            )
+
+        return await self._edge.run(context, recordings_use_case.METHOD, work)
+
+    async def stream_recognize(self, requests: AsyncIterator[bytes], context: Context) -> None:
+        async def work(call: Call) -> None:
+            await self._streams.run(
+                call.caller, _stream_requests(call, requests), _stream_renderer(), context.write
+            )
+
+        await self._edge.run(context, streams_use_case.METHOD, work)
+
+    async def list_models(self, data: bytes, context: Context) -> bytes:
+        async def work(_call: Call) -> bytes:
+            messages.parse(service_pb2.ListModelsRequest, data)
+            models = [self._describe(model.manifest.name) for model in self._catalog.models()]
+            return service_pb2.ListModelsResponse(models=models).SerializeToString()
+
+        return await self._edge.run(context, "ListModels", work)
+
+    async def get_model(self, data: bytes, context: Context) -> bytes:
+        async def work(_call: Call) -> bytes:
+            request = messages.parse(service_pb2.GetModelRequest, data)
+            model = self._describe(request.name)
+            return service_pb2.GetModelResponse(model=model).SerializeToString()
+
+        return await self._edge.run(context, "GetModel", work)
+
+    def _describe(self, name: str) -> messages.ModelMessage:
+        model = self._catalog.get(name)
+        return messages.model_message(
+            model,
+            is_default=model is self._catalog.get(""),
+            max_audio_seconds=self._max_audio_seconds,
+        )
+
+
+async def _body(context: Context) -> bytes:
+    data: object = await context.read()
+    if isinstance(data, bytes):
+        return data
+    raise InvalidRequestError("", "the call carries no request; send one RecognizeRequest")
+
+
+def _parse(call: Call, data: bytes) -> RecordingRequest:
+    message = messages.parse(service_pb2.RecognizeRequest, data)
+    call.request_id = message.request_id
+    return messages.recording_request(message)
+
+
+async def _stream_requests(
+    call: Call, requests: AsyncIterator[bytes]
+) -> AsyncIterator[StreamRequest]:
+    async for data in requests:
+        request = messages.stream_request(messages.parse(service_pb2.StreamRecognizeRequest, data))
+        if isinstance(request, StreamConfig):
+            call.request_id = request.request_id
+        yield request
+
+
+def _stream_renderer() -> Callable[[OpenStream, StreamEvent], bytes]:
+    """Renders the events of one stream, which are numbered."""
+    numbers = count()
+
+    def render(opened: OpenStream, event: StreamEvent) -> bytes:
+        message = messages.stream_response(opened, event)
+        message.sequence = next(numbers)
+        return message.SerializeToString()
+
+    return render

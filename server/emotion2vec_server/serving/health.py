@@ -1,0 +1,80 @@
+"""Whether the server should get calls: loading, serving, failing or draining."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+import numpy as np
+from emotion2vec_runtime.arrays import Float32
+from emotion2vec_runtime.errors import RequestError
+
+from emotion2vec_server.serving.catalog import Catalog
+from emotion2vec_server.serving.served_model import ServedModel
+
+_PROBE_SECONDS = 5.0
+_log = logging.getLogger(__name__)
+
+
+class Health:
+    """Follows the models: where one fails on everything, the server should get no more calls.
+
+    It then gets none that could show that the model works again, so it tries for itself.
+    """
+
+    def __init__(self, catalog: Catalog, show: Callable[[bool], Awaitable[None]]) -> None:
+        """`show` tells the world whether the server serves."""
+        self._catalog = catalog
+        self._show = show
+        self._probes: dict[str, asyncio.Task[None]] = {}
+        self._failing: set[str] = set()
+        self._is_draining = False
+
+    async def wait(self) -> None:
+        """The server listens, but can't serve yet."""
+        await self._show(False)
+
+    async def serve(self) -> None:
+        if not self._is_draining:
+            await self._show(True)
+
+    async def drain(self) -> None:
+        """It takes no new calls from now on, whatever the models do."""
+        self._is_draining = True
+        for probe in self._probes.values():
+            probe.cancel()
+        await self._show(False)
+
+    def model(self, name: str, reason: str | None) -> None:
+        """A model fails on everything, and why; or it works again (None). On the event loop."""
+        if reason is None:
+            _log.info("model works again", extra={"model": name})
+        else:
+            _log.error("model fails on everything", extra={"model": name, "reason": reason})
+            if name not in self._probes:
+                self._probes[name] = asyncio.create_task(self._probe(name))
+
+    async def _probe(self, name: str) -> None:
+        """Takes the server out while the model fails on a second of silence.
+
+        Only then is it the model: what callers sent may have been to blame.
+        """
+        model = self._catalog.get(name)
+        second = np.zeros(model.manifest.sample_rate, np.float32)
+        while not await _works(model, second):
+            self._failing.add(name)
+            await self._show(False)
+            await asyncio.sleep(_PROBE_SECONDS)
+        self._failing.discard(name)
+        del self._probes[name]
+        if not self._failing:
+            await self.serve()
+
+
+async def _works(model: ServedModel, samples: Float32) -> bool:
+    try:
+        await model.infer(samples, urgent=True)
+    except RequestError:
+        return False
+    return True

@@ -1,0 +1,295 @@
+"""The use case "run a live stream": from its config to its last event.
+
+A door parses its protocol's messages and renders the events; everything between is here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from emotion2vec_runtime.audio import AudioSpec, DecodedAudio, StreamDecoder
+from emotion2vec_runtime.errors import InvalidRequestError
+from emotion2vec_runtime.recognition.result import Options, interpret
+from emotion2vec_runtime.recognition.warnings import (
+    RecognitionWarning,
+    about_audio,
+    about_speech,
+)
+
+from emotion2vec_server.errors import DeadlineExceededError, OverloadedError, UnavailableError
+from emotion2vec_server.serving.answer import Answer
+from emotion2vec_server.serving.caller import Caller
+from emotion2vec_server.serving.catalog import Catalog
+from emotion2vec_server.serving.config import Granularity, RecognitionConfig
+from emotion2vec_server.serving.observer import Observer
+from emotion2vec_server.serving.served_model import ServedModel
+from emotion2vec_server.streaming.events import (
+    Final,
+    Frames,
+    HopChanged,
+    Interim,
+    Speech,
+    Started,
+)
+from emotion2vec_server.streaming.reader import EndUtterance, StreamLimits
+from emotion2vec_server.streaming.session import Session
+from emotion2vec_server.streaming.utterance import StreamOptions
+from emotion2vec_server.streaming.windows import framing_of
+
+METHOD = "StreamRecognize"
+_RETRY_SECONDS = 1.0
+_log = logging.getLogger(__name__)
+
+M = TypeVar("M")
+
+
+@dataclass(frozen=True, slots=True)
+class StreamConfig:
+    """The first message of a stream; the names are the wire's. Times are in seconds, None for the
+    server's default."""
+
+    request_id: str
+    config: RecognitionConfig
+    audio: AudioSpec
+    window: float | None = None
+    hop: float | None = None
+    lookahead: float | None = None
+    interim_results: bool = False
+    voice_activity_detection: bool = True
+
+
+StreamRequest = StreamConfig | bytes | EndUtterance
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStream:
+    """What the config of a stream settles."""
+
+    request_id: str
+    model: ServedModel
+    options: Options
+    audio: AudioSpec
+    stream_options: StreamOptions
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UtteranceAnswer:
+    """The answer for a whole utterance: samples [start, end) of its stream."""
+
+    utterance: int
+    start_sample: int
+    end_sample: int
+    answer: Answer
+
+
+StreamEvent = Started | Frames | Interim | Speech | HopChanged | UtteranceAnswer
+
+
+class Streams:
+    """The live streams of one server."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        executor: Executor,
+        limits: StreamLimits,
+        observer: Observer,
+        *,
+        max_streams: int,
+        low_confidence: float,
+    ) -> None:
+        """`executor` runs what would block the event loop."""
+        self._catalog = catalog
+        self._executor = executor
+        self._limits = limits
+        self._observer = observer
+        self._max_streams = max_streams
+        self._low_confidence = low_confidence
+        self._open: set[Session] = set()
+        self._opening: set[asyncio.Timeout] = set()
+        """Of streams whose config has not come."""
+        self._is_draining = False
+
+    @property
+    def open_count(self) -> int:
+        """Streams that are open."""
+        return len(self._open)
+
+    def drain(self, grace: float) -> None:
+        """Lets each stream finish its utterance, within `grace` seconds."""
+        self._is_draining = True
+        now = asyncio.get_running_loop().time()
+        for timeout in self._opening:
+            timeout.reschedule(now)
+        for session in self._open:
+            session.drain(grace)
+
+    async def run(
+        self,
+        caller: Caller,
+        requests: AsyncIterator[StreamRequest],
+        render: Callable[[OpenStream, StreamEvent], M],
+        write: Callable[[M], Awaitable[None]],
+    ) -> None:
+        """Runs one stream to its end.
+
+        Args:
+            caller: whose it is.
+            requests: a StreamConfig, then audio and ends of utterances.
+            render: a door's message for an event. Called in another thread where it may take long.
+            write: sends it; waits while the caller does not read.
+
+        Raises:
+            RequestError: the stream can't be opened, or can't go on.
+        """
+        opened = self._settle(await self._first(requests))
+        session = self._admit(opened, caller)
+        _log.debug("stream opened", extra=_log_fields(opened, caller))
+        try:
+            async with aclosing(session.events(_behind_the_config(requests))) as events:
+                async for event in events:
+                    if isinstance(event, Final):
+                        # Its utterance may be minutes long.
+                        message = await self._off_loop(
+                            lambda final=event: render(opened, self._answer(opened, final))  # type: ignore[misc]
+                        )
+                        self._observer.audio(METHOD, len(event.samples) / _rate(opened))
+                    else:
+                        message = render(opened, event)
+                    await self._write(write, message)
+        finally:
+            self._open.remove(session)
+            _log.debug("stream ended", extra=_log_fields(opened, caller))
+
+    async def _first(self, requests: AsyncIterator[StreamRequest]) -> StreamRequest | None:
+        """The first message; None where there is none."""
+        try:
+            async with asyncio.timeout(0 if self._is_draining else self._limits.idle) as timeout:
+                self._opening.add(timeout)
+                return await anext(requests, None)
+        except TimeoutError as error:
+            if self._is_draining:
+                raise UnavailableError("the server is stopping; ask another one", 1.0) from error
+            raise DeadlineExceededError(
+                f"no config came for {self._limits.idle:g} s: send it first"
+            ) from error
+        finally:
+            self._opening.discard(timeout)
+
+    async def _write(self, write: Callable[[M], Awaitable[None]], message: M) -> None:
+        """Waits while the caller does not read, if not for ever: its stream is another's place."""
+        try:
+            async with asyncio.timeout(self._limits.idle):
+                await write(message)
+        except TimeoutError as error:
+            raise DeadlineExceededError(
+                f"nothing was read for {self._limits.idle:g} s: read the results as they come"
+            ) from error
+
+    async def _off_loop(self, work: Callable[[], M]) -> M:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    def _admit(self, opened: OpenStream, caller: Caller) -> Session:
+        if len(self._open) >= self._max_streams:
+            raise OverloadedError(
+                f"all {self._max_streams} streams of this server are taken; try again",
+                _RETRY_SECONDS,
+            )
+        session = Session(
+            opened.model,
+            lambda: StreamDecoder(opened.audio),
+            opened.stream_options,
+            self._limits,
+            caller=caller.name,
+        )
+        self._open.add(session)
+        return session
+
+    def _settle(self, first: StreamRequest | None) -> OpenStream:
+        if not isinstance(first, StreamConfig):
+            raise InvalidRequestError("config", "the first message of a stream must be its config")
+        with _within("config"):
+            model = self._catalog.get(first.config.model)
+            StreamDecoder(first.audio)
+            options = first.config.options(model, Granularity.FRAME)
+        framing = framing_of(
+            model.manifest,
+            model.max_window,
+            window=first.window,
+            hop=first.hop,
+            lookahead=first.lookahead,
+        )
+        stream_options = StreamOptions(
+            framing,
+            frames=options.frames,
+            interim_results=first.interim_results,
+            voice_activity=first.voice_activity_detection,
+            frame_embeddings=options.frame_embeddings,
+        )
+        return OpenStream(first.request_id, model, options, first.audio, stream_options)
+
+    def _answer(self, opened: OpenStream, final: Final) -> UtteranceAnswer:
+        model, completed = opened.model, final.completed
+        result = interpret(
+            completed and completed.result,
+            final.samples,
+            opened.options,
+            model.manifest,
+            warnings=_doubts(opened.audio, final),
+            low_confidence=self._low_confidence,
+            start_seconds=final.start_sample / _rate(opened),
+        )
+        answer = Answer(opened.request_id, model, result)
+        if completed is not None:
+            answer = Answer(
+                opened.request_id,
+                model,
+                result,
+                queue_seconds=completed.queue_seconds,
+                run_seconds=completed.run_seconds,
+                batch_size=completed.batch_size,
+            )
+        return UtteranceAnswer(final.utterance, final.start_sample, final.end_sample, answer)
+
+
+async def _behind_the_config(
+    requests: AsyncIterator[StreamRequest],
+) -> AsyncIterator[bytes | EndUtterance]:
+    async for request in requests:
+        if isinstance(request, StreamConfig):
+            raise InvalidRequestError("config", "a stream has one config, its first message")
+        yield request
+
+
+def _doubts(spec: AudioSpec, final: Final) -> Iterator[RecognitionWarning]:
+    audio = DecodedAudio(final.samples, spec.sample_rate or 0, spec.channels)
+    level = audio.level
+    yield from about_audio(audio, level)
+    yield from about_speech(final.heard_speech, level)
+
+
+def _rate(opened: OpenStream) -> int:
+    return opened.model.manifest.sample_rate
+
+
+def _log_fields(opened: OpenStream, caller: Caller) -> dict[str, object]:
+    return {
+        "request_id": opened.request_id,
+        "caller": caller.name,
+        "model": opened.model.manifest.name,
+    }
+
+
+@contextmanager
+def _within(field: str) -> Iterator[None]:
+    """Puts the name of the enclosing field before that of an invalid one."""
+    try:
+        yield
+    except InvalidRequestError as error:
+        raise InvalidRequestError(f"{field}.{error.field}", str(error)) from error

@@ -1,0 +1,50 @@
+"""Batches over several cards."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from emotion2vec_runtime.backends.base import Outputs
+from emotion2vec_runtime.backends.spread import Spread
+from emotion2vec_runtime.errors import OutOfMemoryError
+
+CLIP, LENGTHS = np.zeros((1, 400), np.float32), np.array([400])
+
+
+class Card:
+    """A backend that takes a while, or has no memory."""
+
+    provider, precision, runtime = "cuda", "fp16", "test"
+
+    def __init__(self, meeting: threading.Barrier | None = None) -> None:
+        self._meeting = meeting
+        self.batches = 0
+
+    def run(self, waveforms, lengths, *, frame_embeddings=False) -> Outputs:
+        self.batches += 1
+        if self._meeting is None:
+            raise OutOfMemoryError("no memory")
+        self._meeting.wait(10)
+        return Outputs(None, waveforms, None, None, lengths)
+
+
+def test_batches_that_run_at_once_run_on_different_cards() -> None:
+    meeting = threading.Barrier(2)
+    cards = [Card(meeting), Card(meeting)]
+    both = Spread(cards, 2)
+    callers = [threading.Thread(target=both.run, args=(CLIP, LENGTHS)) for _ in cards]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(10)
+    assert [card.batches for card in cards] == [1, 1]
+    assert (both.provider, both.precision) == ("cuda", "fp16")
+
+
+def test_a_card_without_memory_is_not_lost() -> None:
+    spread = Spread([Card()], 1)
+    for _ in range(3):
+        with pytest.raises(OutOfMemoryError):
+            spread.run(CLIP, LENGTHS)

@@ -1,0 +1,62 @@
+"""A server becomes quiet before it stops."""
+
+from __future__ import annotations
+
+import asyncio
+
+from emotion2vec_server.serving.calls import Calls
+
+
+async def call(calls: Calls, answered: list[int], number: int) -> None:
+    with calls.under_way():
+        await asyncio.sleep(0)
+        await calls.may_answer()
+        answered.append(number)
+
+
+async def test_answers_are_held_back_until_they_are_released() -> None:
+    calls, answered = Calls(), list[int]()
+    tasks = [asyncio.create_task(call(calls, answered, number)) for number in range(5)]
+    quiet = asyncio.create_task(calls.quiet(0.01, 10))
+    await quiet
+    assert not answered
+    calls.release()
+    await asyncio.gather(*tasks)
+    assert sorted(answered) == list(range(5))
+    await calls.ended(0)
+
+
+async def test_it_is_not_quiet_while_calls_begin() -> None:
+    """The first has its answer, and its caller is about to ask again."""
+    calls, answered = Calls(), list[int]()
+    await call(calls, answered, 0)
+    tasks = []
+    quiet = asyncio.create_task(calls.quiet(0.5, 30))
+    for number in range(1, 20):
+        await asyncio.sleep(0.01)
+        assert not quiet.done()
+        tasks.append(asyncio.create_task(call(calls, answered, number)))
+    await quiet
+    calls.release()
+    await asyncio.gather(*tasks)
+
+
+async def test_who_never_stops_asking_is_not_waited_for_for_ever() -> None:
+    calls, answered = Calls(), list[int]()
+    tasks = []
+
+    async def ask() -> None:
+        while True:
+            tasks.append(asyncio.create_task(call(calls, answered, 0)))
+            await asyncio.sleep(0.002)
+
+    asking = asyncio.create_task(ask())
+    await asyncio.sleep(0.01)
+    await asyncio.wait_for(calls.quiet(0.02, 0.2), 30)
+    asking.cancel()
+    calls.release()
+    await asyncio.gather(*tasks)
+
+
+async def test_where_nobody_asks_it_is_quiet_at_once() -> None:
+    await asyncio.wait_for(Calls().quiet(60, 60), 30)
