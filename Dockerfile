@@ -20,24 +20,27 @@ RUN python -m pip install --constraint constraints.txt pip \
     && python -m venv --without-pip /opt/emotion2vec
 # Hollow distributions: what they depend on is installed from these, and stays in the build cache
 # when only code changes.
-COPY protos/pyproject.toml protos/
-COPY server/pyproject.toml server/
-COPY clients/python/pyproject.toml client/
-RUN mkdir protos/emotion2vec server/emotion2vec_server client/emotion2vec_client
+COPY protos/pyproject.toml protos/README.md protos/LICENSE protos/
+COPY runtime/pyproject.toml runtime/README.md runtime/LICENSE runtime/
+COPY server/pyproject.toml server/README.md server/LICENSE server/
+COPY clients/python/pyproject.toml clients/python/README.md clients/python/LICENSE client/
+RUN mkdir protos/emotion2vec runtime/emotion2vec_runtime server/emotion2vec_server \
+    client/emotion2vec_client
 
 FROM build AS dependencies-cpu
 RUN python -m pip --python /opt/emotion2vec/bin/python install \
-    ./protos './server[cpu]' ./client
+    ./protos './runtime[cpu]' ./server ./client
 
 FROM build AS dependencies-gpu
 RUN python -m pip --python /opt/emotion2vec/bin/python install --constraint constraints-gpu.txt \
-    ./protos './server[gpu]' ./client 'onnxruntime-gpu[cuda,cudnn]'
+    ./protos './runtime[gpu]' ./server ./client 'onnxruntime-gpu[cuda,cudnn]'
 
 FROM build AS wheels
 COPY protos protos
+COPY runtime runtime
 COPY server server
 COPY clients/python client
-RUN python -m pip wheel --no-deps --wheel-dir /wheels ./protos ./server ./client
+RUN python -m pip wheel --no-deps --wheel-dir /wheels ./protos ./runtime ./server ./client
 
 FROM dependencies-cpu AS installed-cpu
 COPY --from=wheels /wheels /wheels
@@ -49,26 +52,24 @@ COPY --from=wheels /wheels /wheels
 RUN python -m pip --python /opt/emotion2vec/bin/python install \
     --no-deps --force-reinstall /wheels/*.whl
 
-FROM ${PYTHON_IMAGE} AS runtime
+FROM ${PYTHON_IMAGE} AS server
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin emotion2vec
-# What the server measures of its machine at start goes to the cache; a volume there keeps it.
 ENV PATH=/opt/emotion2vec/bin:$PATH \
-    XDG_CACHE_HOME=/tmp/cache \
     ORT_DISABLE_TELEMETRY=1 \
     E2V_HOST=0.0.0.0 \
     E2V_MODEL='["/models"]'
 # By number, so that Kubernetes can tell that it is not root.
 USER 10001
-EXPOSE 50051 9090
+EXPOSE 50051 9464
 STOPSIGNAL SIGTERM
 # With TLS or another port, give the health check its own command.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["emotion2vec", "health"]
 ENTRYPOINT ["emotion2vec-server"]
 
-FROM runtime AS gpu
+FROM server AS gpu
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 COPY --from=installed-gpu /opt/emotion2vec /opt/emotion2vec
 
-FROM runtime AS cpu
+FROM server AS cpu
 COPY --from=installed-cpu /opt/emotion2vec /opt/emotion2vec

@@ -21,11 +21,12 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 	--constraint constraints.txt --build-constraint constraints.txt
 
 PROTOS := protos
-SERVER := server[cpu]
+RUNTIME := runtime
+SERVER := server
 CLIENT := clients/python
 EXPORT := export
 
-RUN_PYPROJECTS := protos/pyproject.toml server/pyproject.toml clients/python/pyproject.toml
+RUN_PYPROJECTS := $(addsuffix /pyproject.toml,protos runtime server clients/python)
 ALL_PYPROJECTS := $(RUN_PYPROJECTS) export/pyproject.toml pyproject.toml
 
 .PHONY: demo setup serve test lint bench protos pins clean
@@ -55,7 +56,7 @@ lint: .venv/all.stamp
 bench: .venv/all.stamp
 	$(BIN)/python -m benchmarks --short $(ARGS)
 
-protos: .venv/all.stamp
+protos: .venv/pip.stamp
 	$(BIN)/python protos/generate.py
 
 pins: .venv/all.stamp
@@ -77,11 +78,11 @@ clean:
 
 .venv/run.stamp: .venv/pip.stamp $(RUN_PYPROJECTS)
 	@echo "Installing the server and the client into .venv"
-	$(PIP_INSTALL) --editable $(PROTOS) --editable '$(SERVER)' --editable $(CLIENT)
+	$(PIP_INSTALL) --editable $(PROTOS) --editable '$(RUNTIME)[cpu]' --editable $(SERVER) --editable $(CLIENT)
 	@touch $@
 
 .venv/all.stamp: .venv/pip.stamp $(ALL_PYPROJECTS)
 	@echo "Installing all distributions and the tools into .venv (some minutes the first time)"
-	$(PIP_INSTALL) --editable $(PROTOS) --editable '$(SERVER)' --editable '$(CLIENT)[plot,live]' \
-		--editable $(EXPORT) --group dev
+	$(PIP_INSTALL) --editable $(PROTOS) --editable '$(RUNTIME)[cpu]' --editable $(SERVER) \
+		--editable '$(CLIENT)[plot,live]' --editable $(EXPORT) --group dev
 	@touch $@ .venv/run.stamp

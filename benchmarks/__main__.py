@@ -122,9 +122,9 @@ def _load_plans(options: argparse.Namespace) -> dict[str, load.Plan]:
     if options.card:
         return {models.ON_CARD: load.Plan((1, 8, 64, 256), seconds=4 if options.short else 10)}
     if options.short:
-        brief = load.Plan((1, 8, 64), seconds=3, warmup=1)
+        brief = load.Plan(seconds=3, warmup=1)
         return {"demo": brief, "middling": brief}
-    large = load.Plan((1, 8, 32), seconds=60, warmup=10)
+    large = load.Plan(seconds=40, warmup=10)
     return {"demo": load.Plan(), "middling": load.Plan(), "large": large}
 
 

@@ -1,6 +1,7 @@
 """`peers`: our server beside what a user would pick instead, and below the in-process ceiling.
 
-The same graph, clips, load, thread count and client protocol style for all. The contestants take
+The same graph, clips, load, thread count and client protocol style for all. The peers take arrays,
+so all are sent raw samples; ours then gets the same clips as MP3 and FLAC. The contestants take
 turns in rounds (A B C A B C), so that a machine which slows down slows all of them down; each turn
 starts its server, has it answer some clips, and stops it, so that nobody idles beside another.
 """
@@ -20,6 +21,7 @@ from statistics import median
 import numpy as np
 
 from benchmarks import ceiling, loadgen, models
+from benchmarks.bodies import ENCODINGS, RAW
 from benchmarks.ceiling import Ceiling
 from benchmarks.cell import Cell
 from benchmarks.loadgen import Job
@@ -60,6 +62,7 @@ class Turn:
     model: str
     """The plan's title."""
     server: str
+    """A contestant; with its encoding where the bodies were not raw samples."""
     callers: int
     round: int
     cell: Cell
@@ -123,11 +126,20 @@ def measure(
                 expected = _check(name, job, expected, tolerance, result)
                 if name in result.failures:
                     continue
-                for callers in plan.callers:
-                    load = replace(job, callers=callers, timeout=_patience(plan))
+                for encoding, callers in itertools.product(_encodings(name), plan.callers):
+                    load = replace(job, encoding=encoding, callers=callers, timeout=_patience(plan))
                     cell = Cell.of(loadgen.run(load))
-                    result.turns.append(Turn(title, name, callers, index, cell))
+                    result.turns.append(Turn(title, _shown(name, encoding), callers, index, cell))
     return result
+
+
+def _encodings(name: str) -> Sequence[str]:
+    """What a contestant is sent: all but our server take arrays only."""
+    return ENCODINGS if name == OURS else (RAW,)
+
+
+def _shown(name: str, encoding: str) -> str:
+    return name if encoding == RAW else f"{name} {encoding}"
 
 
 def _patience(plan: Plan) -> float:

@@ -236,7 +236,7 @@ def main() -> None:
     parser.add_argument("--checkpoint", type=Path, help="export this in all precisions instead")
     options = parser.parse_args()
     bundle, here = load_bundle(options.bundle), machine.describe()
-    print(f"{here.processor} ({', '.join(here.instructions)}), {here.date}\n")
+    print(f"{here.processor} ({here.instruction_set}), {here.date}\n")
     if options.checkpoint is None:
         print(section([measure(bundle)]))
     else:

@@ -16,8 +16,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-SIZE, HIDDEN, BLOCKS, EXTRA_TOKENS = 1024, 4096, 24, 10
-"""Of emotion2vec+ large, as `emotion2vec_export.synthetic` writes it."""
+SIZE, HIDDEN, BLOCKS, EXTRA_TOKENS = 1024, 4096, 12, 10
+"""Of emotion2vec+ large, as `benchmarks.large` writes it."""
 _FRONT_END = (
     *((3 * 512, 512, rows) for rows in (32, 16, 8, 4)),
     *((2 * 512, 512, rows) for rows in (2, 1)),

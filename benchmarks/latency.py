@@ -227,9 +227,6 @@ def _worker(
 @contextmanager
 def _remote(bundle: Path, threads: int, logs: Path) -> Iterator[Contestant]:
     flags = ["--model", str(bundle), "--threads", str(threads)]
-    # The first start on a machine also measures what batches cost; the figure is of later ones.
-    with emotion2vec_server(logs / "latency-server-first.log", *flags):
-        pass
     began = time.perf_counter()
     with (
         emotion2vec_server(logs / "latency-server.log", *flags) as server,

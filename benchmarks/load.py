@@ -1,17 +1,20 @@
 """`load`: how our server does under closed and open loops, through the whole client.
 
-The closed loops come first; the best of them is the capacity that the open loops take a share of.
-At the end comes an overload: several times the capacity, from callers who give a deadline.
+The closed loops come first, with raw samples, MP3 and FLAC; the best of the first kind is the
+capacity that the open loops take a share of. At the end comes an overload: several times the
+capacity, from callers who give a deadline.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks import loadgen, models
 from benchmarks.arrivals import Percentiles
+from benchmarks.bodies import ENCODINGS, RAW
 from benchmarks.cell import Cell
 from benchmarks.loadgen import Job
 from benchmarks.process import emotion2vec_server, resident_bytes
@@ -22,7 +25,8 @@ from benchmarks.speech import Mix
 class Plan:
     """What is measured on one model, and for how many seconds each."""
 
-    callers: tuple[int, ...] = (1, 8, 32, 64)
+    callers: tuple[int, ...] = (1, 8, 64)
+    """Of the closed loops, one for each encoding."""
     shares: tuple[float, ...] = (0.5, 0.7, 0.9)
     """Of capacity: the open loops."""
     seconds: float = 10.0
@@ -38,6 +42,7 @@ class Loop:
     """One load and what came of it."""
 
     model: str
+    encoding: str
     callers: int
     """0 for an open loop."""
     share: float
@@ -102,20 +107,23 @@ def measure(plans: Mapping[str, Plan], logs: Path, seed: int) -> Load:
 
 def _loops(model: str, job: Job, plan: Plan) -> list[Loop]:
     loops = []
-    for callers in plan.callers:
-        cell = Cell.of(loadgen.run(replace(job, callers=callers)))
-        loops.append(Loop(model, callers, 0.0, 0.0, cell))
+    for encoding, callers in itertools.product(ENCODINGS, plan.callers):
+        cell = Cell.of(loadgen.run(replace(job, encoding=encoding, callers=callers)))
+        loops.append(Loop(model, encoding, callers, 0.0, 0.0, cell))
     capacity = _capacity(loops, model)
     for share in plan.shares:
         offered = share * capacity
         cell = Cell.of(loadgen.run(replace(job, callers=0, rate=offered)))
-        loops.append(Loop(model, 0, share, offered, cell))
+        loops.append(Loop(model, RAW, 0, share, offered, cell))
     return loops
 
 
 def _capacity(loops: Sequence[Loop], model: str) -> float:
-    """Answers a second, of the best closed loop."""
-    return max(loop.cell.rate for loop in loops if loop.model == model and loop.callers)
+    """Answers a second, of the best closed loop with raw samples."""
+    closed = [
+        loop for loop in loops if loop.callers and (loop.model, loop.encoding) == (model, RAW)
+    ]
+    return max(loop.cell.rate for loop in closed)
 
 
 def _overload(model: str, job: Job, plan: Plan, capacity: float) -> Overload:

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field
 
 from benchmarks import process
 from benchmarks.arrivals import poisson
+from benchmarks.bodies import RAW, bodies
 from benchmarks.speech import SAMPLE_RATE, Mix, clips
 from benchmarks.targets import Answer, CallError, Target, open_target
 
@@ -42,6 +43,8 @@ class Job:
     mix: Mix = field(default_factory=Mix)
     clips: int = 128
     """Different clips, sent in turn."""
+    encoding: str = RAW
+    """Of their bodies, made before the run."""
     seed: int = 0
     timeout: float = 60.0
     """After which the caller gives up, without the server's knowledge."""
@@ -185,7 +188,8 @@ def read_metrics(url: str) -> dict[str, float]:
 
 async def _run(job: Job) -> Outcome:
     speech = clips(job.mix, job.clips, job.seed)
-    target = open_target(job.target, job.address, speech, job.deadline)
+    sent = bodies(speech, job.encoding)
+    target = open_target(job.target, job.address, sent, job.encoding, job.deadline)
     load = Load(job, target, [len(clip) / SAMPLE_RATE for clip in speech])
     try:
         return await load.run()
@@ -210,10 +214,10 @@ def first_answers(
     Raises:
         RuntimeError: it does not, within `limit` seconds, or has ended.
     """
-    speech = clips(job.mix, job.clips, job.seed)[:count]
+    sent = bodies(clips(job.mix, job.clips, job.seed)[:count], job.encoding)
 
     async def ask() -> list[list[float]]:
-        opened = open_target(job.target, job.address, speech)
+        opened = open_target(job.target, job.address, sent, job.encoding)
         try:
             await _until_answer(opened, alive, limit)
             answers = await asyncio.gather(*(opened.call(clip) for clip in range(count)))

@@ -21,8 +21,14 @@ def _runtime() -> str:
 
 RUNTIME = _runtime()
 PACKAGES = ("emotion2vec-server", RUNTIME, "numpy", "grpcio", "funasr", "torch")
-_INSTRUCTIONS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8")
-"""What decides the speed of matrix products, as /proc/cpuinfo calls it."""
+_INSTRUCTIONS = {
+    "avx2": "AVX2",
+    "avx512f": "AVX-512",
+    "avx_vnni": "AVX-VNNI",
+    "avx512_vnni": "AVX-512 VNNI",
+    "amx_int8": "AMX int8",
+}
+"""What decides the speed of matrix products: its name in /proc/cpuinfo, and in the world."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,12 @@ class Machine:
     busy: float
     """Load average of the last minute before the run: other work disturbs timings."""
 
+    @property
+    def instruction_set(self) -> str:
+        """The instructions in a line, which says where those are missing that int8 lives on."""
+        has_int8 = any("VNNI" in name or "int8" in name for name in self.instructions)
+        return ", ".join(self.instructions if has_int8 else (*self.instructions, "no VNNI"))
+
 
 def describe() -> Machine:
     """This machine, now."""
@@ -55,7 +67,7 @@ def describe() -> Machine:
     return Machine(
         processor=name[1] if name else platform.machine(),
         cores=cores(),
-        instructions=tuple(flag for flag in _INSTRUCTIONS if flag in known),
+        instructions=tuple(name for flag, name in _INSTRUCTIONS.items() if flag in known),
         memory_gib=round(pages / 2**30, 1),
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),

@@ -115,8 +115,7 @@ def graph_file(name: str) -> Path:
 def _make_large(directory: Path) -> None:
     python = [sys.executable, "-m"]
     source = checkpoint("large")
-    arguments = ["--size", "large", "--output", str(source)]
-    subprocess.run([*python, "emotion2vec_export.synthetic", *arguments], check=True)
+    subprocess.run([*python, "benchmarks.large", str(source)], check=True)
     arguments = [str(source), "--output", str(directory), "--name", "large", "--precision"]
     subprocess.run([*python, "emotion2vec_export", *arguments, *LARGE_PRECISIONS], check=True)
 

@@ -50,13 +50,13 @@ def load(result: Load, directory: Path) -> str:
     """Latency percentiles against throughput, a row a model: closed loops left, open ones right."""
     names = list(dict.fromkeys(loop.model for loop in result.loops))
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(10, 3.7 * len(names)))
-        axes = figure.subplots(len(names), 2, squeeze=False, sharey="row")
+        figure = Figure(figsize=(13, 3.7 * len(names)))
+        axes = figure.subplots(len(names), 2, squeeze=False, sharey="row", width_ratios=(2, 1))
         for (left, right), name in zip(axes, names, strict=True):
             loops = [loop for loop in result.loops if loop.model == name]
             closed = [loop for loop in loops if loop.callers]
             opened = [loop for loop in loops if not loop.callers]
-            _percentiles(left, closed, [str(loop.callers) for loop in closed])
+            _percentiles(left, closed, [f"{loop.callers} {loop.encoding}" for loop in closed])
             left.set(title=f"{name}: closed loop", xlabel="callers", ylabel="latency, ms")
             _percentiles(right, opened, [f"{loop.share:.0%}" for loop in opened])
             right.set(title=f"{name}: open loop", xlabel="arrivals, share of capacity")
@@ -111,7 +111,7 @@ def _bars(axis: Axes, result: Comparison, model: str, callers: int, servers: Seq
         rates = result.rates(model, name, callers)
         if not rates:
             continue
-        axis.barh(place, median(rates), 0.66, color=ACCENT if name == OURS else MUTED)
+        axis.barh(place, median(rates), 0.66, color=ACCENT if name.startswith(OURS) else MUTED)
         axis.plot(rates, [place] * len(rates), "o", color=INK, markersize=2.5)
         axis.annotate(
             rate_text(median(rates)),

@@ -68,7 +68,7 @@ def _head(results: Results) -> str:
     return f"""# Benchmarks
 
 {machine.date}, {form}, seed {results.seed}.
-{machine.cores} cores of {machine.processor} ({", ".join(machine.instructions)}), \
+{machine.cores} cores of {machine.processor} ({machine.instruction_set}), \
 {machine.memory_gib:g} GiB, {", ".join(machine.cards) or "no GPU"}, {machine.system}.
 Python {machine.python}, {versions}.
 Load average before the run: {machine.busy:.2f}. All processes share these cores, the load
@@ -165,10 +165,12 @@ def peers_section(result: Comparison, picture: str) -> str:
         f"The same graph, clips ({_mix(result.mix)}), threads and closed loop for all, in "
         f"alternating rounds: {versions}. How each is configured, and why, stands at the top of "
         "its file in `benchmarks/peers/`. Triton's wheel has no ONNX Runtime backend, so it runs "
-        "its Python backend. The ceiling is a loop in one process at its best batch size, without "
+        "its Python backend. The peers take arrays, so that all are sent raw 16-bit samples; "
+        f"{OURS} was then sent the same clips as MP3 and as FLAC, which a peer's user would have "
+        "to decode. The ceiling is a loop in one process at its best batch size, without "
         "any serving; with a core to spare, the models of all and the ceiling run on one core less "
         "than there are. Throughput is in seconds of speech a second, the median of the rounds; "
-        "*ours by its* is the median of the rounds' ratios.",
+        "*ours by its* is the median of the rounds' ratios, ours with raw samples.",
     ]
     if picture:
         parts.append(f"![peers]({picture})")
@@ -210,7 +212,7 @@ def _peer_rows(result: Comparison, model: str) -> Iterable[list[str]]:
             rate = median(cell.audio_rate for cell in cells)
             ratio = result.ratio(model, server, callers)
             yield [
-                f"{'**' + OURS + '**' if server == OURS else server}, {callers}",
+                f"{_bold(server) if server.startswith(OURS) else server}, {callers}",
                 plots.rate_text(rate),
                 f"{median(cell.rate for cell in cells):,.1f}",
                 f"{rate / result.ceilings[model].rate:.0%}",
@@ -225,6 +227,10 @@ def _peer_rows(result: Comparison, model: str) -> Iterable[list[str]]:
             ]
 
 
+def _bold(text: str) -> str:
+    return f"**{text}**"
+
+
 def load_section(result: Load, picture: str) -> str:
     memory = ", ".join(
         f"{name} {size / MIB:,.0f} MiB" for name, size in result.resident_bytes.items()
@@ -232,6 +238,7 @@ def load_section(result: Load, picture: str) -> str:
     rows = [
         [
             loop.model,
+            loop.encoding,
             str(loop.callers) if loop.callers else f"open, {loop.share:.0%}: {loop.offered:.3g}/s",
             f"{loop.cell.rate:,.1f}",
             f"{loop.cell.audio_rate:,.1f}",
@@ -254,8 +261,9 @@ def load_section(result: Load, picture: str) -> str:
         (
             "## Load",
             "Our server through our asyncio client, which runs in a process of its own. Clips: "
-            f"{_mix(result.mix)}, raw 16-bit at 16 kHz. Open loops are Poisson arrivals at a share "
-            "of the best closed loop's rate; their latencies count from the planned arrival. "
+            f"{_mix(result.mix)}, 16 kHz; raw is 16-bit samples. Open loops are Poisson arrivals "
+            "at a share of the best rate of a closed loop with raw samples; their latencies count "
+            "from the planned arrival. "
             f"Resident after the loops: {memory}.",
             f"![load]({picture})",
             table(_LOAD_HEADER, rows),
@@ -303,6 +311,7 @@ def _overload_row(overload: Overload) -> list[str]:
 
 _LOAD_HEADER = (
     "model",
+    "bodies",
     "callers",
     "requests/s",
     "speech-s/s",

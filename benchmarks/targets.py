@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, TypedDict
 
 import grpc
 import numpy as np
@@ -17,8 +17,9 @@ from emotion2vec.v1 import audio_pb2, service_pb2
 from emotion2vec_client import NO_RETRY, AsyncClient, RecognitionError
 from numpy.typing import NDArray
 
+from benchmarks.bodies import RAW
 from benchmarks.peers.naive import METHOD as NAIVE_METHOD
-from benchmarks.speech import SAMPLE_RATE, Int16
+from benchmarks.speech import SAMPLE_RATE
 
 RECOGNIZE = "/emotion2vec.v1.EmotionRecognitionService/Recognize"
 MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
@@ -54,18 +55,27 @@ class Target(Protocol):
     async def close(self) -> None: ...
 
 
+class _Format(TypedDict, total=False):
+    """Of raw samples, as our client is told it."""
+
+    encoding: Literal["linear16"]
+    sample_rate: int
+
+
 class ClientTarget:
     """Our server through our client."""
 
-    def __init__(self, address: str, clips: Sequence[Int16]) -> None:
-        self._clips = [clip.tobytes() for clip in clips]
+    def __init__(self, address: str, bodies: Sequence[bytes], encoding: str) -> None:
+        self._bodies = bodies
+        # A file is sent as it is, for the server to find out what it holds.
+        self._format: _Format = (
+            {"encoding": "linear16", "sample_rate": SAMPLE_RATE} if encoding == RAW else {}
+        )
         self._client = AsyncClient(address, retry=NO_RETRY, timeout=600)
 
     async def call(self, clip: int) -> Answer:
         try:
-            result = await self._client.recognize(
-                self._clips[clip], encoding="linear16", sample_rate=SAMPLE_RATE
-            )
+            result = await self._client.recognize(self._bodies[clip], **self._format)
         except RecognitionError as error:
             raise CallError(type(error).__name__) from error
         emotion, metadata = result.emotion, result.metadata
@@ -156,20 +166,25 @@ class HttpTarget:
             writer.close()
 
 
-def open_target(kind: str, address: str, clips: Sequence[Int16], deadline: float = 0.0) -> Target:
-    """The target of that kind; needs a running event loop. Only "recognize" knows deadlines."""
+def open_target(
+    kind: str, address: str, bodies: Sequence[bytes], encoding: str = RAW, deadline: float = 0.0
+) -> Target:
+    """The target of that kind; needs a running event loop.
+
+    "client" and "recognize" are our server's, and know encodings; "recognize" knows deadlines. The
+    others take arrays: their bodies are raw samples.
+    """
     if kind == "client":
-        return ClientTarget(address, clips)
-    pcm = [clip.tobytes() for clip in clips]
+        return ClientTarget(address, bodies, encoding)
     if kind in HTTP_PATH:
-        return HttpTarget(address, HTTP_PATH[kind], pcm)
+        return HttpTarget(address, HTTP_PATH[kind], bodies)
     if kind == "naive":
-        return GrpcTarget(address, NAIVE_METHOD, pcm, _raw_scores)
+        return GrpcTarget(address, NAIVE_METHOD, bodies, _raw_scores)
     if kind == "recognize":
-        requests = [_recognize(clip) for clip in pcm]
+        requests = [_recognize(body, encoding) for body in bodies]
         return GrpcTarget(address, RECOGNIZE, requests, _read_response, deadline)
     if kind == "triton":
-        return _triton(address, pcm)
+        return _triton(address, bodies)
     raise ValueError(f"no target is called {kind}")
 
 
@@ -177,11 +192,12 @@ def _raw_scores(data: bytes) -> Answer:
     return Answer(np.frombuffer(data, dtype=np.float32))
 
 
-def _recognize(pcm: bytes) -> bytes:
-    config = audio_pb2.AudioConfig(
+def _recognize(body: bytes, encoding: str) -> bytes:
+    raw = audio_pb2.AudioConfig(
         encoding=audio_pb2.AUDIO_ENCODING_LINEAR16, sample_rate_hertz=SAMPLE_RATE
     )
-    return service_pb2.RecognizeRequest(audio_config=config, audio=pcm).SerializeToString()
+    config = raw if encoding == RAW else None
+    return service_pb2.RecognizeRequest(audio_config=config, audio=body).SerializeToString()
 
 
 def _read_response(data: bytes) -> Answer:

@@ -6,5 +6,5 @@ reported as missing, with the reason. `--device cpu --size tiny` runs the same o
 it works. The server on a GPU, and its peers there: `python -m benchmarks --card`.
 
 It needs torch, onnx, onnxscript, numpy, and what our distributions import. Those may come by path:
-`PYTHONPATH=protos:server:export:clients/python`.
+`PYTHONPATH=protos:runtime:server:export:clients/python`.
 """

@@ -66,9 +66,10 @@ def _funasr(subject: Subject, device: str) -> Run:
 
 def _onnxruntime(subject: Subject, device: str, precision: Any) -> Run:
     from emotion2vec_runtime.backends.onnx_runtime import OnnxRuntimeBackend, available_providers
+    from emotion2vec_runtime.backends.providers import provider_named
     from emotion2vec_runtime.errors import LoadError
 
-    provider = "cpu" if device == "cpu" else "cuda"
+    provider = provider_named(device)
     if provider not in available_providers():
         raise MissingError("the installed onnxruntime has no CUDA provider")
     graph = subject.flat if precision == "fp32" else subject.fp16

@@ -361,6 +361,11 @@ def test_each_mistake_with_tls_is_told(
         client.recognize(b"x", timeout=10)
 
 
+def test_keys_that_fit_no_certificate_are_told() -> None:
+    details = "last error: UNKNOWN: ipv4:127.0.0.1:1: Failed to create security handshaker."
+    assert "don't belong together" in str(translated(Code.UNAVAILABLE, details))
+
+
 def test_wrong_certificate_files_are_named(connect: Any, certificates: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere\.pem"):
         connect("localhost:1", root_certificates="nowhere.pem")

@@ -389,6 +389,23 @@ def test_interrupt_ends_it_cleanly(server: Any, wav: Path) -> None:
     assert (out, err) == ("", "emotion2vec: interrupted\n")
 
 
+def test_what_grpc_takes_note_of_is_not_shown(server: Any) -> None:
+    environment = {name: os.environ[name] for name in os.environ if name != "GRPC_VERBOSITY"}
+    done = subprocess.run(
+        [*COMMAND, "health", "--tls", "--server", server.address],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment,
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(r"emotion2vec: .* does not speak TLS.*\n", done.stderr)
+    code = "import os, emotion2vec_client; print('GRPC_VERBOSITY' in os.environ)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    assert done.stdout == "False\n"
+
+
 def test_server_that_dies_leaves_one_line(server: Any, wav: Path) -> None:
     server.service.gate = threading.Event()
     process = subprocess.Popen(

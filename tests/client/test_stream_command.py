@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import types
 import wave
 from itertools import pairwise
@@ -204,6 +205,8 @@ def test_interrupt_of_a_file_ends_at_once(server: Any, wav: Path) -> None:
         [*COMMAND, wav, "--server", server.address], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert server.service.entered.acquire(timeout=30)
+    # By then it waits for an event: an older gRPC may be left locked by an interrupt before that.
+    time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (130, b"emotion2vec: interrupted\n")

@@ -8,12 +8,17 @@ from emotion2vec_export.__main__ import main
 from emotion2vec_export.errors import ExportError
 
 
-def test_a_checkpoint_becomes_a_bundle(exported_by_command) -> None:
-    code, out, err = exported_by_command
-    assert code == 0
-    assert "fp32 against funasr" in out
-    assert "labels: angry, happy, unknown" in out
-    assert "funasr version" not in out + err
+def test_a_checkpoint_becomes_a_bundle(published) -> None:
+    for precision in ("fp32", "int8", "fp16"):
+        assert f"{precision} against funasr" in published.out
+    assert "labels: angry, happy, unknown" in published.out
+    assert "funasr version" not in published.out + published.err
+
+
+def test_a_checkpoint_without_a_classifier_is_one_that_gives_embeddings(exported) -> None:
+    assert "The checkpoint has no classifier" in exported("headless").err
+    assert "labels: none, embeddings only" in exported("headless").out
+    assert "int8" not in exported("headless").out
 
 
 @pytest.mark.parametrize(
@@ -47,7 +52,7 @@ def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
     assert stop.value.code == 2
 
 
-def test_a_hub_id_is_fetched(micro_checkpoint, tmp_path, monkeypatch, capfd) -> None:
+def test_a_hub_id_is_fetched(tmp_path, monkeypatch, capfd) -> None:
     asked = []
 
     def fetch(source: str) -> Path:

@@ -14,21 +14,18 @@ from emotion2vec_export.cpu_graph import write_cpu_graph
 from emotion2vec_export.graph import tensor_specs
 from emotion2vec_export.nodes import nested
 from emotion2vec_export.parity import speech_like
-from emotion2vec_export.synthetic import Size
-
-from tests.export.conftest import write_flat
 
 RATE = 16000
 
 
 @pytest.fixture(scope="module")
-def published(flat_graph: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def pair(flat_graph: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The flat graph and the CPU's."""
-    return flat_graph, write_cpu_graph(flat_graph, tmp_path_factory.mktemp("published"))
+    return flat_graph, write_cpu_graph(flat_graph, tmp_path_factory.mktemp("cpu"))
 
 
-def test_it_is_made_of_standard_operators(published: tuple[Path, Path]) -> None:
-    flat, cpu = published
+def test_it_is_made_of_standard_operators(pair: tuple[Path, Path]) -> None:
+    flat, cpu = pair
     model = onnx.load(cpu)
     onnx.checker.check_model(model, full_check=True)
     nodes = [inner for node in model.graph.node for inner in nested(node)]
@@ -42,18 +39,16 @@ def test_it_is_made_of_standard_operators(published: tuple[Path, Path]) -> None:
     assert tensor_specs(flat) == tensor_specs(cpu)
 
 
-def test_no_tensor_holds_the_front_end_of_a_whole_clip(write_checkpoint, tmp_path: Path) -> None:
-    size = Size(32, 4, 0, 1, channels=128, conv_pos_groups=4)
-    flat = write_flat(write_checkpoint(size=size), tmp_path / "flat.onnx")
-    cpu = write_cpu_graph(flat, tmp_path)
+def test_no_tensor_holds_the_front_end_of_a_whole_clip(wide_graph: Path, tmp_path: Path) -> None:
+    cpu = write_cpu_graph(wide_graph, tmp_path)
     # What the first convolution gives: float32, 64 values a frame and channel.
-    assert largest_tensor(flat, seconds=5) > 249 * 64 * 128 * 4
+    assert largest_tensor(wide_graph, seconds=5) > 249 * 64 * 512 * 4
     # Of a slice of 32 frames, what the second one reads: three values side by side.
-    assert largest_tensor(cpu, seconds=5) < 33 * 32 * 3 * 128 * 4
+    assert largest_tensor(cpu, seconds=5) < 33 * 32 * 3 * 512 * 4
 
 
-def test_no_tensor_holds_all_scores(published: tuple[Path, Path]) -> None:
-    flat, cpu = published
+def test_no_tensor_holds_all_scores(pair: tuple[Path, Path]) -> None:
+    flat, cpu = pair
     tokens, heads = 1499 + 10, 4
     assert largest_tensor(flat, seconds=30) >= heads * tokens**2 * 4
     # Distances are counted in int64, for all heads.

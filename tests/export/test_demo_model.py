@@ -15,11 +15,11 @@ from emotion2vec_export.demo.recordings import read_recordings
 from emotion2vec_export.graph_runner import GraphRunner
 from emotion2vec_export.reference import FunAsr
 from emotion2vec_runtime.bundle import Bundle, load_bundle
+from emotion2vec_runtime.recognition.recognizer import DEMO_BUNDLE
 from numpy.typing import NDArray
 
 ROOT = Path(__file__).parents[2]
 CHECKPOINT = ROOT / "export" / "demo" / "checkpoint"
-BUNDLE = ROOT / "server" / "emotion2vec_server" / "demo"
 GOAL = 0.90
 
 
@@ -31,7 +31,7 @@ def clips() -> list[Clip]:
 
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
-    return load_bundle(BUNDLE)
+    return load_bundle(DEMO_BUNDLE)
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_all_of_it_is_small() -> None:
     def size(directory: Path, pattern: str = "*") -> int:
         return sum(path.stat().st_size for path in directory.glob(pattern) if path.is_file())
 
-    assert size(CHECKPOINT) + size(BUNDLE) < 12e6
+    assert size(CHECKPOINT) + size(DEMO_BUNDLE) < 12e6
     assert size(ROOT / "tests" / "data" / "heldout") < 1.6e6
     assert size(ROOT / "examples", "*.flac") < 4e5
     assert {path.stem for path in (ROOT / "examples").glob("*.flac")} == set(LABELS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import onnx
 import pytest
@@ -11,11 +12,11 @@ from emotion2vec_export.checkpoint import read_checkpoint
 from emotion2vec_export.errors import ExportError
 from emotion2vec_export.gpu_graph import write_gpu_graph
 from emotion2vec_export.pipeline import export_bundle
-from emotion2vec_export.synthetic import Size, write_synthetic
 from emotion2vec_runtime.backends.select import load_backend
-from emotion2vec_runtime.bundle import Engine, load_bundle
+from emotion2vec_runtime.bundle import Bundle, load_bundle
 
-from tests.export.conftest import write_flat
+from tests.export.conftest import Silence
+from tests.export.samples import Export, exports_already
 
 pytest.importorskip("tensorrt_rtx", reason="there is none for this system")
 
@@ -25,58 +26,89 @@ from emotion2vec_runtime.backends.tensorrt import cuda
 without_card = pytest.mark.skipif(bool(cuda.devices()), reason="there is a card")
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of a small model whose attention has 32 values a head: TensorRT has no kernel for 8."""
-    directory = tmp_path_factory.mktemp("checkpoint")
-    write_synthetic(directory, Size(64, 2, 1, 1, channels=16, conv_pos_groups=4), 0)
-    return directory
+class Steps(Silence):
+    """What an export says it does."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def step(self, what: str) -> None:
+        self.said.append(what)
+
+
+class Built(NamedTuple):
+    """A bundle with an engine."""
+
+    bundle: Bundle
+    said: list[str]
 
 
 @pytest.fixture(scope="module")
-def flat(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_flat(checkpoint, tmp_path_factory.mktemp("flat") / "model.onnx")
+def built(published: Export, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    output, steps = tmp_path_factory.mktemp("built") / "bundle", Steps()
+    with exports_already(published.flat):
+        export_bundle(
+            read_checkpoint(published.checkpoint),
+            output,
+            name="micro",
+            source="tests",
+            precisions=["fp32"],
+            progress=steps,
+            engine=True,
+        )
+    return Built(load_bundle(output), steps.said)
 
 
 @pytest.fixture(scope="module")
-def fp16(flat: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_gpu_graph(flat, tmp_path_factory.mktemp("fp16"))
+def fp16(flat_graph: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_gpu_graph(flat_graph, tmp_path_factory.mktemp("fp16"))
 
 
-def build(graph: Path, directory: Path) -> tuple[Path, Engine, list[str]]:
-    said: list[str] = []
-    path, entry = engine.build_engine(
-        graph, directory, frame_field=400, onnx_sha256="a" * 64, say=said.append
+def build(graph: Path, directory: Path) -> Path:
+    path, _ = engine.build_engine(
+        graph, directory, frame_field=400, onnx_sha256="a" * 64, say=lambda what: None
     )
-    return path, entry, said
+    return path
 
 
 @without_card
-def test_an_engine_is_built_for_all_cards(fp16: Path, tmp_path: Path) -> None:
-    path, entry, said = build(fp16, tmp_path)
-    assert path.stat().st_size > 1000
-    assert entry.library == "tensorrt_rtx"
-    assert {"8.6", "8.9", "12.0"} <= set(entry.compute_capabilities)
-    assert [profile.maximum[1] / 16000 for profile in entry.profiles] == [3.75, 7.5, 15, 30]
-    assert "building the engine" in said[0]
-    assert any(" of " in line for line in said)
+def test_an_engine_is_built_for_all_cards(built: Built) -> None:
+    artifact = built.bundle.manifest.artifacts[-1]
+    assert built.bundle.path(artifact).stat().st_size > 1000
+    assert artifact.engine is not None
+    assert artifact.engine.library == "tensorrt_rtx"
+    assert {"8.6", "8.9", "12.0"} <= set(artifact.engine.compute_capabilities)
+    longest = [profile.maximum[1] / 16000 for profile in artifact.engine.profiles]
+    assert longest == [3.75, 7.5, 15, 30]
+    told = [line for line in built.said if line.startswith("building the engine")]
+    assert "seconds to a minute" in told[0]
+    assert any(" of " in line for line in told)
 
 
-def test_the_real_architecture_fits(tmp_path: Path) -> None:
-    """At emotion2vec+ large's own widths; its 24 blocks are all alike, so two stand for them."""
-    write_synthetic(tmp_path / "checkpoint", Size(1024, 16, 1, 1), 0)
-    graph = write_flat(tmp_path / "checkpoint", tmp_path / "model.onnx")
-    path, _, _ = build(write_gpu_graph(graph, tmp_path), tmp_path)
+@without_card
+def test_a_bundle_with_an_engine_that_nothing_here_can_run(built: Built, caplog) -> None:
+    fp32, fp16, engine = built.bundle.manifest.artifacts
+    assert (fp32.precision, fp16.precision, engine.precision) == ("fp32", "fp16", "fp16")
+    assert engine.engine is not None
+    assert engine.engine.onnx_sha256 == fp16.sha256
+    assert engine.parity is None
+    backend = load_backend(built.bundle, precision="auto", provider="auto", threads=1)
+    assert (backend.provider, backend.precision) == ("cpu", "fp32")
+    assert "CUDA finds no card here" in caplog.text
+
+
+def test_the_real_architecture_fits(wide_graph: Path, tmp_path: Path) -> None:
+    path = build(write_gpu_graph(wide_graph, tmp_path), tmp_path)
     assert path.stat().st_size > 50e6
 
 
-def test_attention_is_one_kernel_or_the_build_fails(flat: Path, tmp_path: Path) -> None:
+def test_attention_is_one_kernel_or_the_build_fails(flat_graph: Path, tmp_path: Path) -> None:
     """An Attention node may not come apart into its products: in fp32, where TensorRT has no
     kernel for it, that would be the only way."""
-    operators = Counter(node.op_type for node in onnx.load(flat).graph.node)
-    assert operators["Attention"] == 2
+    operators = Counter(node.op_type for node in onnx.load(flat_graph).graph.node)
+    assert operators["Attention"] == 3
     with pytest.raises(ExportError, match="Attention operation was not supported"):
-        build(flat, tmp_path)
+        build(flat_graph, tmp_path)
 
 
 def test_what_can_not_be_read_is_named(fp16: Path, tmp_path: Path) -> None:
@@ -91,28 +123,3 @@ def test_without_a_library_it_says_what_to_install(fp16: Path, tmp_path: Path, m
     monkeypatch.setattr(engine, "installed_libraries", dict)
     with pytest.raises(ExportError, match=r"install emotion2vec-export\[tensorrt\]"):
         build(fp16, tmp_path)
-
-
-@without_card
-def test_a_bundle_with_an_engine_that_nothing_here_can_run(
-    checkpoint: Path, silence, tmp_path: Path, caplog
-) -> None:
-    output = tmp_path / "bundle"
-    export_bundle(
-        read_checkpoint(checkpoint),
-        output,
-        name="micro",
-        source="tests",
-        precisions=["fp32"],
-        progress=silence,
-        engine=True,
-    )
-    bundle = load_bundle(output)
-    fp32, fp16, built = bundle.manifest.artifacts
-    assert (fp32.precision, fp16.precision, built.precision) == ("fp32", "fp16", "fp16")
-    assert built.engine is not None
-    assert built.engine.onnx_sha256 == fp16.sha256
-    assert built.parity is None
-    backend = load_backend(bundle, precision="auto", provider="auto", threads=1)
-    assert (backend.provider, backend.precision) == ("cpu", "fp32")
-    assert "CUDA finds no card here" in caplog.text

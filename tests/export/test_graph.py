@@ -9,10 +9,9 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from emotion2vec_export import graph
 from emotion2vec_export.checkpoint import read_checkpoint
 from emotion2vec_export.errors import ExportError
-from emotion2vec_export.graph import OPSET, OUTPUTS, external_data, tensor_specs, write_graph
+from emotion2vec_export.graph import OPSET, OUTPUTS, external_data, tensor_specs
 from emotion2vec_export.graph_runner import GraphRunner
 from emotion2vec_export.model import Emotion2vec
 from emotion2vec_export.parity import speech_like
@@ -20,10 +19,12 @@ from emotion2vec_export.weights import load_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.export.samples import Export
+
 
 @pytest.fixture(scope="module")
-def model(micro_checkpoint: Path) -> Emotion2vec:
-    checkpoint = read_checkpoint(micro_checkpoint)
+def model(published: Export) -> Emotion2vec:
+    checkpoint = read_checkpoint(published.checkpoint)
     return load_model(checkpoint.config, checkpoint.classes, checkpoint.weights)
 
 
@@ -65,9 +66,9 @@ def test_axes_are_named(flat_graph: Path) -> None:
         "waveform": ("batch", "samples"),
         "lengths": ("batch",),
         "logits": ("batch", 3),
-        "embedding": ("batch", 32),
+        "embedding": ("batch", 128),
         "frame_logits": ("batch", "frames", 3),
-        "frame_embeddings": ("batch", "frames", 32),
+        "frame_embeddings": ("batch", "frames", 128),
         "frame_lengths": ("batch",),
     }
 
@@ -86,13 +87,11 @@ def test_the_graph_is_made_of_whole_operators(flat_graph: Path) -> None:
     assert not nodes.keys() & {"Erf", "Softmax", "Loop", "If", "Mod", "ReduceMean"}
 
 
-def test_a_second_export_does_not_grow_the_weights(model, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(graph, "_EXTERNAL_DATA_BYTES", 0)
-    path = tmp_path / "model.onnx"
-    write_graph(model, path)
-    (data,) = external_data(path)
-    assert data == tmp_path / "model.onnx.data"
-    size = sum(parameter.nbytes for parameter in model.parameters())
+def test_large_weights_lie_beside_the_graph_and_once(wide_graph: Path) -> None:
+    (data,) = external_data(wide_graph)
+    assert data == wide_graph.with_name("flat.onnx.data")
+    weights = read_checkpoint(wide_graph.with_name("checkpoint")).weights
+    size = sum(weight.nbytes for weight in weights.values())
     assert data.stat().st_size < 1.1 * size + 100_000
-    outputs = GraphRunner(path).run(speech_like(800, 0)[None], np.array([800]))
-    assert outputs["embedding"].shape == (1, 32)
+    outputs = GraphRunner(wide_graph).run(speech_like(800, 0)[None], np.array([800]))
+    assert outputs["embedding"].shape == (1, 1024)

@@ -15,6 +15,8 @@ from emotion2vec_export.weights import load_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.export.samples import Export
+
 LENGTHS = (400, 719, 720, 5000, 16000)
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -72,8 +74,8 @@ def test_slopes_are_those_of_the_paper() -> None:
 
 
 @pytest.fixture(scope="module")
-def model(micro_checkpoint) -> Emotion2vec:
-    checkpoint = read_checkpoint(micro_checkpoint)
+def model(published: Export) -> Emotion2vec:
+    checkpoint = read_checkpoint(published.checkpoint)
     return load_model(checkpoint.config, checkpoint.classes, checkpoint.weights)
 
 

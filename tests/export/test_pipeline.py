@@ -5,32 +5,52 @@ from pathlib import Path
 
 import pytest
 from emotion2vec_export import pipeline
+from emotion2vec_export.checkpoint import read_checkpoint
 from emotion2vec_export.errors import ExportError, UnfaithfulError
 from emotion2vec_export.precision import RECIPES
+from emotion2vec_runtime.backends.select import load_backend
 from emotion2vec_runtime.bundle import Label, Parity, ParityRow, load_bundle
 
+from tests.export.samples import SMALL, Export
 
-def test_the_server_accepts_the_bundle(micro_bundle: Path) -> None:
-    manifest = load_bundle(micro_bundle).manifest
+CASES = {"one frame", "silence", "quiet", "loud", "clipped", "speech"}
+
+
+def test_the_server_accepts_the_bundle(published: Export) -> None:
+    manifest = load_bundle(published.bundle).manifest
     assert manifest.labels == (
         Label(name="angry", native_name="生气"),
         Label(name="happy", native_name="开心"),
         Label(name="unknown", native_name="<unk>"),
     )
     assert (manifest.frame_hop, manifest.frame_field) == (320, 400)
-    assert (manifest.embedding_size, manifest.normalize, manifest.demo) == (32, True, False)
+    assert (manifest.embedding_size, manifest.normalize, manifest.demo) == (128, True, False)
     assert manifest.source_revision.startswith("sha256:")
-    (artifact,) = manifest.artifacts
-    assert artifact.parity.passed
+    artifact = manifest.artifacts[0]
     assert artifact.parity.reference.startswith("funasr ")
     assert max(row.probability_difference for row in artifact.parity.rows) < 1e-5
     assert {row.case.partition(", ")[2] for row in artifact.parity.rows} == {"alone", "batched"}
 
 
-def test_without_a_head_it_gives_embeddings_only(export, write_checkpoint, tmp_path: Path) -> None:
-    export(write_checkpoint(labels=()), tmp_path / "bundle")
-    manifest = load_bundle(tmp_path / "bundle").manifest
-    assert manifest.labels == ()
+def test_a_bundle_holds_what_was_asked_for(published: Export) -> None:
+    bundle = load_bundle(published.bundle)
+    artifacts = bundle.manifest.artifacts
+    files = {entry.file for artifact in artifacts for entry in artifact.files}
+    assert {path.name for path in published.bundle.iterdir()} == files | {"manifest.json"}
+    assert [artifact.precision for artifact in artifacts] == ["fp32", "int8", "fp16"]
+    for artifact in artifacts:
+        assert artifact.parity.passed
+        assert artifact.parity.bound == RECIPES[artifact.precision].bounds.probability
+        assert {row.case.split(",")[0] for row in artifact.parity.rows} >= CASES
+        backend = load_backend(bundle, precision=artifact.precision, provider="cpu", threads=1)
+        assert backend.precision == artifact.precision
+    assert load_backend(bundle, precision="auto", provider="cpu", threads=1).precision == "int8"
+
+
+def test_without_a_head_it_gives_embeddings_only(exported) -> None:
+    manifest = load_bundle(exported("headless").bundle).manifest
+    assert (manifest.labels, manifest.normalize) == ((), False)
+    assert (manifest.frame_hop, manifest.frame_field) == (320, 380)
     (artifact,) = manifest.artifacts
     names = [output.name for output in artifact.outputs]
     assert names == ["embedding", "frame_embeddings", "frame_lengths"]
@@ -39,11 +59,19 @@ def test_without_a_head_it_gives_embeddings_only(export, write_checkpoint, tmp_p
 
 
 @pytest.mark.usefixtures("already_exported")
-def test_a_model_that_differs_is_refused(export, write_checkpoint, tmp_path: Path) -> None:
-    (tmp_path / "parent").mkdir()
+def test_a_model_that_differs_is_refused(write_checkpoint, silence, tmp_path: Path) -> None:
+    checkpoint = read_checkpoint(write_checkpoint(("a", "b", "<unk>"), SMALL))
+    output = tmp_path / "parent" / "bundle"
     with pytest.raises(UnfaithfulError, match="a probability differs by"):
-        export(write_checkpoint(labels=("a", "b", "<unk>")), tmp_path / "parent" / "bundle")
-    assert list((tmp_path / "parent").iterdir()) == []
+        pipeline.export_bundle(
+            checkpoint,
+            output,
+            name="other",
+            source="tests",
+            precisions=["fp32"],
+            progress=silence,
+        )
+    assert list(output.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize("probability", [None, 0.0])

@@ -13,7 +13,12 @@ from emotion2vec_server.process.metrics import Metrics
 from prometheus_client.metrics_core import Metric
 
 # What Prometheus makes of one metric, by its type.
-SERIES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
+SERIES = {
+    "counter": ("_total",),
+    "gauge": ("",),
+    "histogram": ("_bucket", "_sum", "_count"),
+    "info": ("_info",),
+}
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +29,9 @@ def dashboard(root: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def metrics() -> list[Metric]:
-    return list(Metrics().collect())
+    """Our own: those of the process are prometheus_client's."""
+    found = Metrics().collect()
+    return [metric for metric in found if metric.name.startswith("emotion2vec_")]
 
 
 def queries(dashboard: dict[str, Any]) -> Iterator[str]:
@@ -48,7 +55,7 @@ def test_every_metric_is_shown_and_every_one_shown_exists(
 
 def test_labels_exist(dashboard: dict[str, Any]) -> None:
     """Beside those that Prometheus adds when it scrapes."""
-    ours = {"method", "code", "model", "reason", "le"}
+    ours = {"method", "code", "model", "reason", "le", "version"}
     used: set[str] = set()
     for query in queries(dashboard):
         for labels in re.findall(r"by \(([^)]*)\)", query):
@@ -63,7 +70,7 @@ def test_the_metrics_cover_what_operators_ask(metrics: list[Metric]) -> None:
         "request_seconds",
         "queue_seconds",
         "queued_requests",
-        "queued_frames",
+        "queued_audio_seconds",
         "batch_size",
         "padding_ratio",
         "inference_seconds",

@@ -1,7 +1,7 @@
-"""Imports only go down, and each foreign library comes in through its own door.
+"""Folders are the layers: imports only go down, and each foreign library comes in by its own door.
 
 The tables are the rules; the tests hold the code against them, function-level and type-only imports
-included. A new module or library gets a row here, or the tests fail.
+included. A new folder or library gets a row here, or the tests fail.
 """
 
 from __future__ import annotations
@@ -19,45 +19,31 @@ import pytest
 
 # Import package: where it lies, and which of our packages it may import.
 HOUSE = {
-    "emotion2vec_server": ("server", {"emotion2vec"}),
+    "emotion2vec_runtime": ("runtime", set[str]()),
+    "emotion2vec_server": ("server", {"emotion2vec", "emotion2vec_runtime"}),
     "emotion2vec_client": ("clients/python", {"emotion2vec"}),
-    "emotion2vec_export": ("export", {"emotion2vec_server"}),
+    "emotion2vec_export": ("export", {"emotion2vec_runtime"}),
 }
 
-# The server from top to bottom: a module imports only from rows below its own. A package stands for
-# all modules in it.
-SERVER_LAYERS = (
-    {"__main__"},
-    {"app"},
-    {"auth", "health", "service"},
-    {"stream_service"},
-    {"calls"},
-    {"envelope", "status", "wire"},
-    {"session"},
-    {"streaming"},
-    {"catalog", "loading"},
-    {"recognizer"},
-    {"metrics"},
-    {"batcher"},
-    {"batching"},
-    {"cores", "cost_cache"},
-    {"cost"},
-    {"longaudio", "windows"},
-    {"sample_buffer"},
-    {"advice"},
-    {"emotion"},
-    {"audio"},
-    {"backends.select"},
-    {"backends.onnx_runtime", "backends.spread", "backends.tensorrt"},
-    {"backends.cuda", "backends.engine_fit", "backends.graph_cache", "backends.tensorrt_library"},
-    {"backends.base"},
-    {"bundle", "config", "heap", "intake", "logs", "priority"},
-    {"errors"},
-    {"rpc"},
-    {"http2"},
-)
+# From top to bottom: a folder, or a file beside them, imports only from rows below its own.
+LAYERS = {
+    "emotion2vec_runtime": (
+        {"recognition"},
+        {"audio", "backends"},
+        {"bundle"},
+        {"arrays", "errors"},
+    ),
+    "emotion2vec_server": (
+        {"__main__"},
+        {"process"},
+        {"grpc_api"},
+        {"serving"},
+        {"streaming"},
+        {"batching"},
+        {"errors"},
+    ),
+}
 
-SERVER = "emotion2vec_server"
 EVERYWHERE = {"*"}
 
 
@@ -71,29 +57,28 @@ class Door(NamedTuple):
 
 # The longest matching import name counts. A package stands for all modules in it.
 DOORS = {
-    "emotion2vec_server": (
-        Door("cuda", "cuda-bindings", {"backends.cuda"}),
+    "emotion2vec_runtime": (
         Door("av", "av", {"audio.ffmpeg"}),
-        Door(
-            "emotion2vec.v1",
-            "emotion2vec-protos",
-            {"app", "envelope", "service", "stream_service", "wire"},
-        ),
-        Door("google.protobuf", "protobuf", {"service", "status", "stream_service", "wire"}),
-        Door("google.rpc", "googleapis-common-protos", {"status"}),
-        Door("grpc", "grpcio", {"app", "auth", "calls", "rpc", "service", "status"}),
-        Door("grpc_health", "grpcio-health-checking", {"app", "health"}),
-        Door("grpc_reflection", "grpcio-reflection", {"app"}),
-        Door("grpc_status", "grpcio-status", {"status"}),
-        Door("hpack", "hpack", {"http2.headers"}),
+        Door("cuda", "cuda-bindings", {"backends.tensorrt.cuda"}),
         Door("numpy", "numpy", EVERYWHERE),
         Door("onnxruntime", "onnxruntime", {"backends.onnx_runtime"}),
-        Door("prometheus_client", "prometheus-client", {"metrics"}),
-        Door("pydantic", "pydantic", {"bundle", "config", "cost_cache"}),
-        Door("pydantic_settings", "pydantic-settings", {"config"}),
+        Door("pydantic", "pydantic", {"bundle"}),
         Door("soxr", "soxr", {"audio.resample"}),
-        Door("tensorrt", "tensorrt", {"backends.tensorrt_library"}),
-        Door("tensorrt_rtx", "tensorrt-rtx-cu13", {"backends.tensorrt_library"}),
+        Door("tensorrt", "tensorrt", {"backends.tensorrt.library"}),
+        Door("tensorrt_rtx", "tensorrt-rtx-cu13", {"backends.tensorrt.library"}),
+    ),
+    "emotion2vec_server": (
+        Door("emotion2vec.v1", "emotion2vec-protos", {"grpc_api"}),
+        Door("google.protobuf", "protobuf", {"grpc_api"}),
+        Door("google.rpc", "googleapis-common-protos", {"grpc_api.status"}),
+        Door("grpc", "grpcio", {"grpc_api"}),
+        Door("grpc_health", "grpcio-health-checking", {"grpc_api.health", "grpc_api.server"}),
+        Door("grpc_reflection", "grpcio-reflection", {"grpc_api.server"}),
+        Door("grpc_status", "grpcio-status", {"grpc_api.status"}),
+        Door("numpy", "numpy", EVERYWHERE),
+        Door("prometheus_client", "prometheus-client", {"process.metrics"}),
+        Door("pydantic", "pydantic", {"process.settings"}),
+        Door("pydantic_settings", "pydantic-settings", {"process.settings"}),
         Door("uvloop", "uvloop", {"__main__"}),
     ),
     "emotion2vec_client": (
@@ -107,7 +92,16 @@ DOORS = {
         Door(
             "grpc",
             "grpcio",
-            {"aio", "client", "connection", "ending", "errors", "responses", "status"},
+            {
+                "aio",
+                "client",
+                "connection",
+                "ending",
+                "errors",
+                "responses",
+                "status",
+                "verbosity",
+            },
         ),
         Door("grpc_health", "grpcio-health-checking", {"health"}),
         Door("matplotlib", "matplotlib", {"command.plot"}),
@@ -139,7 +133,8 @@ DOORS = {
                 "token_attention",
             },
         ),
-        Door("onnxruntime", "onnxruntime", {"runtime"}),
+        Door("onnxruntime", "onnxruntime", {"graph_runner"}),
+        Door("platformdirs", "platformdirs", {"engine"}),
         Door("pydantic", "pydantic", {"__main__", "config"}),
         Door("rich", "rich", {"__main__", "parity"}),
         Door("soundfile", "soundfile", {"demo.recordings"}),
@@ -160,7 +155,7 @@ class Import(NamedTuple):
 
 
 def modules_of(root: Path, package: str) -> dict[str, Path]:
-    """Modules of a package by dotted name: "emotion2vec_server.backends.base" and so on."""
+    """Modules of a package by dotted name: "emotion2vec_runtime.backends.base" and so on."""
     folder = root / HOUSE[package][0]
     modules = {}
     for path in (folder / package).rglob("*.py"):
@@ -189,39 +184,37 @@ def covers(entry: str, name: str) -> bool:
     return entry == "*" or name == entry or name.startswith(f"{entry}.")
 
 
-def entry_of(module: str) -> str | None:
-    """Entry of SERVER_LAYERS that a module belongs to; None for a package's own file."""
-    return next((e for layer in SERVER_LAYERS for e in layer if covers(e, module)), None)
-
-
-def row_of(entry: str | None) -> int:
-    """Its row, counted from the top; packages' own files lie below all others."""
-    rows = [row for row, layer in enumerate(SERVER_LAYERS) if entry in layer]
-    return rows[0] if rows else len(SERVER_LAYERS)
-
-
 def local(name: str, package: str) -> str:
     """A module's name within its package, empty for the package itself."""
     return name.removeprefix(package).removeprefix(".")
 
 
-def test_server_imports_only_go_down(root: Path) -> None:
+def folder_of(module: str, package: str) -> str:
+    """The folder, or the file beside the folders, that a module belongs to."""
+    return local(module, package).partition(".")[0]
+
+
+def row_of(folder: str, package: str) -> int:
+    """Its row, counted from the top; the package's own file is above all others."""
+    rows = [row for row, layer in enumerate(LAYERS[package]) if folder in layer]
+    return rows[0] if rows else -1
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_imports_only_go_down(root: Path, package: str) -> None:
     upward = []
-    for importer, target in imports_of(root, SERVER):
-        if covers(SERVER, target):
-            above, below = entry_of(local(importer, SERVER)), entry_of(local(target, SERVER))
-            if above != below and row_of(above) >= row_of(below):
+    for importer, target in imports_of(root, package):
+        if covers(package, target):
+            above, below = folder_of(importer, package), folder_of(target, package)
+            if above != below and row_of(above, package) >= row_of(below, package):
                 upward.append(f"{importer} -> {target}")
     assert not upward
 
 
-def test_server_layers_name_every_module(root: Path) -> None:
-    modules = {local(name, SERVER) for name in modules_of(root, SERVER)}
-    entries = {entry for layer in SERVER_LAYERS for entry in layer}
-    assert entries <= modules
-    packages = {str(Path(name).parent) for name in (m.replace(".", "/") for m in modules)} | {""}
-    without = {m for m in modules if entry_of(m) is None}
-    assert {m for m in without if m.replace(".", "/") not in packages} == set()
+@pytest.mark.parametrize("package", LAYERS)
+def test_layers_name_every_folder(root: Path, package: str) -> None:
+    found = {folder_of(module, package) for module in modules_of(root, package)} - {""}
+    assert found == {folder for layer in LAYERS[package] for folder in layer}
 
 
 @pytest.mark.parametrize("package", HOUSE)

@@ -51,25 +51,30 @@ def imported_by(module: str) -> set[str]:
 def installed_with(distribution: str, extras: frozenset[str] = frozenset()) -> set[str]:
     """Names of the distributions that one brings along, directly or not."""
     found: set[str] = set()
-    waiting = [(distribution, extras)]
+    waiting, seen = [(distribution, extras)], set()
     while waiting:
         name, wanted = waiting.pop()
+        if (name, wanted) in seen:
+            continue
+        seen.add((name, wanted))
         for text in requires(name) or []:
             item = Requirement(text)
             environments = [{"extra": extra} for extra in wanted or {""}]
             applies = item.marker is None or any(map(item.marker.evaluate, environments))
-            if applies and item.name not in found:
+            if applies:
                 found.add(item.name)
                 waiting.append((item.name, frozenset(item.extras)))
     return found
 
 
-@pytest.mark.parametrize("module", ["emotion2vec_server.app", "emotion2vec_client"])
+@pytest.mark.parametrize("module", ["emotion2vec_server.process.app", "emotion2vec_client"])
 def test_import_loads_nothing_heavy(module: str) -> None:
     assert imported_by(module) & HEAVY == set()
 
 
-@pytest.mark.parametrize("module", ["emotion2vec_server.app", "emotion2vec_export.graph_runner"])
+@pytest.mark.parametrize(
+    "module", ["emotion2vec_server.process.app", "emotion2vec_export.graph_runner"]
+)
 def test_onnxruntime_keeps_no_telemetry(module: str, tmp_path: Path) -> None:
     """Its import would leave a device id and a queue of reports in the user's cache."""
     silencers = {"CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"}

@@ -63,7 +63,7 @@ def test_every_dependency_is_pinned(root: Path) -> None:
     assert sorted(set(unpinned) - set(ours)) == [], "run `make pins`"
 
 
-@pytest.mark.parametrize("name", ["protos", "server", "export", "clients/python"])
+@pytest.mark.parametrize("name", ["protos", "runtime", "server", "export", "clients/python"])
 def test_distributions_agree_on_version_and_python(root: Path, name: str) -> None:
     first = tomllib.loads((root / "protos/pyproject.toml").read_text())["project"]
     this = tomllib.loads((root / name / "pyproject.toml").read_text())["project"]

@@ -6,6 +6,7 @@ with Client("127.0.0.1:50051") as client:
     print(client.recognize("speech.wav").emotion)
 """
 
+from emotion2vec_client import verbosity  # noqa: F401, before anything imports gRPC
 from emotion2vec_client.aio import AsyncClient
 from emotion2vec_client.client import Client
 from emotion2vec_client.errors import (

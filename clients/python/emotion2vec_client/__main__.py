@@ -25,8 +25,6 @@ _COMMANDS = {"recognize": recognize, "stream": stream, "models": models, "health
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    # gRPC would log on standard error, where our users expect our one line.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     arguments = parser().parse_args(argv)
     terminal = Terminal()
     try:

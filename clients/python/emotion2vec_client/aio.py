@@ -32,7 +32,6 @@ from emotion2vec_client.health import HEALTH_METHOD, read_health, write_health_r
 from emotion2vec_client.requests import Chunk, recognize_request, stream_config
 from emotion2vec_client.results import Health, Model, Recognition
 from emotion2vec_client.retry import RetryPolicy
-from emotion2vec_client.status import translate
 from emotion2vec_client.upload import Upload
 
 if TYPE_CHECKING:
@@ -210,7 +209,7 @@ class AsyncClient:
         try:
             return await method(request, timeout=timeout, metadata=self._connection.metadata)
         except grpc.RpcError as error:
-            raise translate(error, self._connection.server) from error
+            raise self._connection.translate(error) from error
 
     async def _events(
         self, upload: Upload, chunks: AsyncIterable[Chunk], timeout: float | None
@@ -230,7 +229,7 @@ class AsyncClient:
             upload.check()
             real = await ending.of(error)
             if real is not None:
-                raise translate(real, self._connection.server) from error
+                raise self._connection.translate(real) from error
         finally:
             call.cancel()
 

@@ -26,7 +26,6 @@ from emotion2vec_client.health import HEALTH_METHOD, read_health, write_health_r
 from emotion2vec_client.requests import Chunk, recognize_request, stream_config
 from emotion2vec_client.results import Health, Model, Recognition
 from emotion2vec_client.retry import RetryPolicy
-from emotion2vec_client.status import translate
 from emotion2vec_client.upload import Upload
 
 Request = TypeVar("Request")
@@ -40,7 +39,8 @@ class Client:
     (not streams) are tried again while the server is unavailable or full; see `RetryPolicy`.
 
     Args:
-        server: "HOST:PORT".
+        server: "HOST:PORT"; the calls take turns between all addresses of HOST. Without a name in
+            DNS: "ipv4:10.0.0.1:50051,10.0.0.2:50051".
         secure: use TLS; also implied by any of the certificates.
         root_certificates: PEM file of the authorities to trust instead of the system's.
         client_certificate: PEM file with which this client identifies itself.
@@ -50,7 +50,7 @@ class Client:
         retry: when failed calls are tried again.
 
     Raises:
-        ValueError: an argument makes no sense.
+        ValueError: an argument makes no sense, or a certificate file is no PEM.
         OSError: a certificate file can't be read.
     """
 
@@ -256,7 +256,7 @@ class Client:
         try:
             return method(request, timeout=timeout, metadata=self._connection.metadata)
         except grpc.RpcError as error:
-            raise translate(error, self._connection.server) from error
+            raise self._connection.translate(error) from error
 
     def _events(
         self, upload: Upload, chunks: Iterable[Chunk], timeout: float | None
@@ -273,7 +273,7 @@ class Client:
             upload.check()
         except grpc.RpcError as error:
             upload.check()
-            raise translate(error, self._connection.server) from error
+            raise self._connection.translate(error) from error
         finally:
             call.cancel()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Sequence
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import grpc
 
+from emotion2vec_client.errors import RecognitionError
 from emotion2vec_client.retry import RetryPolicy, Tries
+from emotion2vec_client.status import translate
 
 DEFAULT_PORT = 50051
 DEFAULT_SERVER = f"127.0.0.1:{DEFAULT_PORT}"
@@ -20,7 +23,9 @@ DEFAULT_TIMEOUT = 60.0
 _MAX_REPLY_BYTES = 256 * 2**20
 # gRPC's own (2 minutes) leaves a client deaf long after its server is back.
 _MAX_RECONNECT_MS = 5_000
-_LOOPBACK = ("127.", "localhost", "[::1]", "unix:")
+_LOOPBACK = ("127.", "localhost", "[::1]", "unix:", "ipv4:127.", "ipv6:[::1]")
+# gRPC's own way is to send everything to the first of several addresses.
+_ALL_ADDRESSES = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
 
 PathLike = str | os.PathLike[str]
 
@@ -53,16 +58,25 @@ class Connection:
         return self.server if ":" in self.server else f"{self.server}:{DEFAULT_PORT}"
 
     @property
-    def options(self) -> Sequence[tuple[str, int]]:
+    def options(self) -> Sequence[tuple[str, int | str]]:
         """Channel arguments."""
         # A proxy that the environment names can't reach this machine's loopback.
         proxied = not self.target.startswith(_LOOPBACK)
-        return (
+        options: list[tuple[str, int | str]] = [
             ("grpc.max_send_message_length", -1),  # the server knows its own limit
             ("grpc.max_receive_message_length", _MAX_REPLY_BYTES),
             ("grpc.max_reconnect_backoff_ms", _MAX_RECONNECT_MS),
             ("grpc.enable_http_proxy", int(proxied)),
-        )
+        ]
+        # The two addresses of localhost, of IPv4 and of IPv6, are one server, which often listens
+        # on one of them only: a failure shall be told of that one, not that the other refuses.
+        if not self.target.startswith("localhost"):
+            options.append(("grpc.service_config", _ALL_ADDRESSES))
+        return options
+
+    @property
+    def uses_tls(self) -> bool:
+        return bool(self.secure or self.root_certificates or self.client_certificate)
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
@@ -75,14 +89,19 @@ class Connection:
 
         Raises:
             OSError: a certificate or key file can't be read.
+            ValueError: it holds something else.
         """
-        if not (self.secure or self.root_certificates or self.client_certificate):
+        if not self.uses_tls:
             return None
         return grpc.ssl_channel_credentials(
-            root_certificates=_contents(self.root_certificates),
-            private_key=_contents(self.client_key),
-            certificate_chain=_contents(self.client_certificate),
+            root_certificates=_pem(self.root_certificates, b"CERTIFICATE"),
+            private_key=_pem(self.client_key, b"PRIVATE KEY"),
+            certificate_chain=_pem(self.client_certificate, b"CERTIFICATE"),
         )
+
+    def translate(self, error: grpc.RpcError) -> RecognitionError:
+        """The error to raise for a call that failed."""
+        return translate(error, self.server, secure=self.uses_tls)
 
     def tries(self, timeout: float | None) -> Tries:
         """The tries of a call with its own timeout, or with the client's."""
@@ -102,5 +121,11 @@ def _positive(timeout: float) -> float:
     return timeout
 
 
-def _contents(path: PathLike | None) -> bytes | None:
-    return None if path is None else Path(path).read_bytes()
+def _pem(path: PathLike | None, kind: bytes) -> bytes | None:
+    """The contents of a PEM file; with others, older gRPC would just wait for ever."""
+    if path is None:
+        return None
+    contents = Path(path).read_bytes()
+    if kind + b"-----" not in contents:
+        raise ValueError(f"{os.fspath(path)} holds no PEM {kind.decode().lower()}")
+    return contents

@@ -36,7 +36,7 @@ class RecognitionError(Exception):
     @property
     def retryable(self) -> bool:
         """Whether the same call may succeed a little later."""
-        return self.code is grpc.StatusCode.UNAVAILABLE or self.retry_after is not None
+        return self.retry_after is not None
 
 
 class InvalidRequestError(RecognitionError):
@@ -61,6 +61,10 @@ class OverloadedError(RecognitionError):
 
 class UnavailableError(RecognitionError):
     """The server can't be reached, is loading or is shutting down."""
+
+    @property
+    def retryable(self) -> bool:
+        return True
 
 
 class DeadlineExceededError(RecognitionError):

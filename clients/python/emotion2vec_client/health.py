@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from emotion2vec_client.foreign_messages import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+
 from emotion2vec_client.results import Health
 
 HEALTH_METHOD = "/grpc.health.v1.Health/Check"

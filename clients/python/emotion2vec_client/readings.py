@@ -19,7 +19,8 @@ from emotion2vec_client.results import Emotion, EmotionScore, Frames, Recognitio
 MIXED_MARGIN = 0.15
 """Two labels whose probabilities lie closer than this are both there."""
 SMOOTHING = 0.25
-"""Seconds over which frames are averaged first: shorter flicker is not a change of emotion."""
+"""Seconds over which frames are averaged first, and below which no stretch of them stands by
+itself: shorter flicker is not a change of emotion."""
 STEADY = 0.5
 """Changes of the leading label a second, up to which speech counts as steady."""
 ALERT_LABELS = ("angry", "disgusted")
@@ -29,12 +30,16 @@ ALERT_SECONDS = 2.0
 """How long they must last."""
 
 _CHANGES = {0: "never changes", 1: "changes once", 2: "changes twice"}
+_LONG = 60.0
+"""Seconds, beyond which a count of changes says less than how many come in a minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stability:
     """How often the leading label changes over the frames."""
 
+    seconds: float
+    """What the frames cover."""
     switches: int
     switches_per_second: float
     steady: bool
@@ -89,9 +94,7 @@ class Readings:
             )
         if self.stability:
             word = "steady" if self.stability.steady else "unsteady"
-            switches = self.stability.switches
-            changes = _CHANGES.get(switches, f"changes {switches} times")
-            yield f"{word}: the leading emotion {changes}"
+            yield f"{word}: the leading emotion {_changes(self.stability)}"
         for alert in self.alerts:
             yield (
                 f"alert: {' or '.join(ALERT_LABELS)} from {alert.start:.1f} s to {alert.end:.1f} s "
@@ -121,9 +124,8 @@ def stretches(frames: Frames) -> Iterator[Stretch]:
     if not len(frames.probabilities):
         return
     smooth = _smooth(frames)
-    leading = smooth.argmax(axis=1)
-    edges = [0, *(np.flatnonzero(np.diff(leading)) + 1).tolist(), len(leading)]
-    for first, last in pairwise(edges):
+    leading = _leading(smooth, frames.hop)
+    for first, last in pairwise(_edges(leading)):
         column = int(leading[first])
         yield Stretch(
             label=frames.labels[column],
@@ -141,15 +143,26 @@ def _mixed(emotion: Emotion | None) -> tuple[EmotionScore, EmotionScore] | None:
 
 
 def _stability(smooth: NDArray[np.float64], hop: float) -> Stability:
-    leading = smooth.argmax(axis=1)
-    switches = int(np.count_nonzero(np.diff(leading)))
-    per_second = switches / (len(leading) * hop) if hop else 0.0
-    return Stability(switches, per_second, steady=per_second <= STEADY)
+    switches = len(_edges(_leading(smooth, hop))) - 2
+    seconds = len(smooth) * hop
+    per_second = switches / seconds if seconds else 0.0
+    return Stability(seconds, switches, per_second, steady=per_second <= STEADY)
+
+
+def _changes(stability: Stability) -> str:
+    if stability.seconds > _LONG and stability.switches > max(_CHANGES):
+        return f"changes {60 * stability.switches_per_second:.1f} times a minute"
+    return _CHANGES.get(stability.switches, f"changes {stability.switches} times")
+
+
+def _width(hop: float) -> int:
+    """Frames in SMOOTHING seconds."""
+    return max(1, round(SMOOTHING / hop)) if hop else 1
 
 
 def _smooth(frames: Frames) -> NDArray[np.float64]:
     """[T, C]: each frame averaged with those around it, fewer of them at the ends."""
-    width = max(1, round(SMOOTHING / frames.hop)) if frames.hop else 1
+    width = _width(frames.hop)
     count = len(frames.probabilities)
     sums = np.vstack([np.zeros(len(frames.labels)), frames.probabilities.cumsum(0, np.float64)])
     index = np.arange(count)
@@ -157,6 +170,30 @@ def _smooth(frames: Frames) -> NDArray[np.float64]:
     last = np.minimum(index + (width + 1) // 2, count)
     mean: NDArray[np.float64] = (sums[last] - sums[first]) / (last - first)[:, None]
     return mean
+
+
+def _leading(smooth: NDArray[np.float64], hop: float) -> NDArray[np.intp]:
+    """[T]: the column of each frame's leading label, in stretches that are not brief.
+
+    Brief ones in a row are one, of the label that is the most probable over them; it goes to the
+    neighbour that is the more probable there if it is brief itself.
+    """
+    leading: NDArray[np.intp] = smooth.argmax(axis=1)
+    shortest = _width(hop)
+    lengths = np.diff(_edges(leading))
+    for first, last in _runs(np.repeat(lengths < shortest, lengths)):
+        sums = smooth[first:last].sum(axis=0)
+        around = [leading[frame] for frame in (first - 1, last) if 0 <= frame < len(leading)]
+        if last - first < shortest and around:
+            leading[first:last] = max(around, key=lambda column: sums[column])
+        else:
+            leading[first:last] = sums.argmax()
+    return leading
+
+
+def _edges(leading: NDArray[np.intp]) -> list[int]:
+    """Where the leading label changes, and both ends."""
+    return [0, *(np.flatnonzero(np.diff(leading)) + 1).tolist(), len(leading)]
 
 
 def _frame_alerts(frames: Frames, smooth: NDArray[np.float64]) -> Iterator[Alert]:

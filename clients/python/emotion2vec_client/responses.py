@@ -6,7 +6,7 @@ shape must not pass as a result.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import grpc
 import numpy as np
@@ -148,8 +148,8 @@ def _embedding(message: recognition_pb2.Embedding) -> Float32:
     return _array(message.values, tuple(message.shape))
 
 
-def _array(values: Iterable[float], shape: tuple[int, ...]) -> Float32:
-    flat = np.fromiter(values, np.float32)
+def _array(values: Sequence[float], shape: tuple[int, ...]) -> Float32:
+    flat = np.array(values, np.float32)
     if flat.size != np.prod(shape, dtype=np.int64):
         raise RecognitionError(
             f"the server's reply is malformed ({flat.size} values for shape {list(shape)}); "

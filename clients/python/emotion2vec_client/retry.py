@@ -23,8 +23,8 @@ class RetryPolicy:
     """How failed calls are tried again; all of it happens within the call's timeout.
 
     Where the server says when to come back (RetryInfo: it is loading, draining or full), that is
-    obeyed until the timeout. Where it doesn't, the server is UNAVAILABLE because it can't be
-    reached, and a few tries with growing pauses bridge a restart.
+    obeyed until the timeout. Where it doesn't, the server can't be reached, or has stopped with the
+    call under way, and a few tries with growing pauses bridge a restart.
 
     Attributes:
         attempts: calls in all, where the server gives no time to come back; 1 turns retries off.

@@ -6,6 +6,8 @@ from typing import Any, Protocol, cast
 
 import grpc
 from google.protobuf.message import DecodeError
+from google.rpc.error_details_pb2 import BadRequest, RetryInfo
+from google.rpc.status_pb2 import Status
 
 from emotion2vec_client.errors import (
     DeadlineExceededError,
@@ -18,12 +20,15 @@ from emotion2vec_client.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from emotion2vec_client.foreign_messages import BadRequest, RetryInfo, Status
+from emotion2vec_client.unreachable import explain
 
 _DETAILS_KEY = "grpc-status-details-bin"
 
 # Anywhere in the path: a stream's are "config.audio_config.encoding" and the like.
 _AUDIO_FIELDS = {"audio", "audio_config"}
+
+# What gRPC says of a call that this side has cancelled: by closing the client, or the stream.
+_CANCELLED_HERE = ("Channel closed!", "Locally cancelled by application!")
 
 _CLASSES: dict[grpc.StatusCode, type[RecognitionError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidRequestError,
@@ -44,38 +49,43 @@ class _Failure(Protocol):
     def trailing_metadata(self) -> Any: ...
 
 
-def translate(error: grpc.RpcError, server: str) -> RecognitionError:
-    """The error to raise for a failed call to `server`."""
+def translate(error: grpc.RpcError, server: str, *, secure: bool) -> RecognitionError:
+    """The error to raise for a failed call to `server`; `secure` if the connection uses TLS."""
     failure = cast(_Failure, error)
     code = failure.code()
+    details = failure.details() or code.name
     field, retry_after = _read_details(failure.trailing_metadata())
-    return _class_of(code, field, retry_after)(
-        _message(code, failure.details() or code.name, server, retry_after),
-        code=code,
-        field=field,
-        retry_after=retry_after,
+    if code is grpc.StatusCode.UNAVAILABLE and retry_after is None:
+        # Our server always says when to come back: this one comes from the transport.
+        message = explain(details, server, secure=secure)
+    else:
+        message = _message(code, details, server)
+    return _class_of(code, details, field, retry_after)(
+        message, code=code, field=field, retry_after=retry_after
     )
 
 
 def _class_of(
-    code: grpc.StatusCode, field: str | None, retry_after: float | None
+    code: grpc.StatusCode, details: str, field: str | None, retry_after: float | None
 ) -> type[RecognitionError]:
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and retry_after is not None:
         return OverloadedError
     if code is grpc.StatusCode.INVALID_ARGUMENT and _AUDIO_FIELDS & set((field or "").split(".")):
         return InvalidAudioError
+    if code is grpc.StatusCode.CANCELLED and details not in _CANCELLED_HERE:
+        # A server that stops cancels what has just arrived.
+        return UnavailableError
     return _CLASSES.get(code, RecognitionError)
 
 
-def _message(code: grpc.StatusCode, details: str, server: str, retry_after: float | None) -> str:
+def _message(code: grpc.StatusCode, details: str, server: str) -> str:
     """The server's own sentence; what gRPC itself says is put into words for its user."""
-    if code is grpc.StatusCode.UNAVAILABLE and retry_after is None:
-        # Our server always says when to come back: this one comes from the transport.
-        reason = details.rpartition(": ")[2].rstrip(".")
-        return f"can't reach emotion2vec-server at {server} ({reason}); is it running there?"
+    if code is grpc.StatusCode.CANCELLED and details not in _CANCELLED_HERE:
+        return f"{server} has cancelled the call; is it shutting down?"
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return f"{server} does not offer this call ({details}); is it an emotion2vec-server?"
-    if code is grpc.StatusCode.DEADLINE_EXCEEDED and details == "Deadline Exceeded":
+    # "Deadline Exceeded", or "Stream removed (Deadline Exceeded)" and the like.
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED and "Deadline Exceeded" in details:
         return f"{server} did not answer in time; give the call a longer timeout"
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in details:
         return f"the message is too large ({details}); compress the audio (FLAC, MP3) or split it"

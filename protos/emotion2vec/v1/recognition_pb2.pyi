@@ -56,7 +56,7 @@ class RecognitionConfig(_message.Message):
     return_frame_embeddings: bool
     return_processed_audio: bool
     allowed_labels: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, model: _Optional[str] = ..., granularity: _Optional[_Union[Granularity, str]] = ..., return_embedding: _Optional[bool] = ..., return_frame_embeddings: _Optional[bool] = ..., return_processed_audio: _Optional[bool] = ..., allowed_labels: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, model: _Optional[str] = ..., granularity: _Optional[_Union[Granularity, str]] = ..., return_embedding: bool = ..., return_frame_embeddings: bool = ..., return_processed_audio: bool = ..., allowed_labels: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class EmotionScore(_message.Message):
     __slots__ = ("label", "native_label", "probability")
@@ -98,7 +98,7 @@ class FrameScores(_message.Message):
     frame_count: int
     probabilities: _containers.RepeatedScalarFieldContainer[float]
     is_final: bool
-    def __init__(self, labels: _Optional[_Iterable[str]] = ..., first_frame_index: _Optional[int] = ..., start_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., frame_hop: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., frame_count: _Optional[int] = ..., probabilities: _Optional[_Iterable[float]] = ..., is_final: _Optional[bool] = ...) -> None: ...
+    def __init__(self, labels: _Optional[_Iterable[str]] = ..., first_frame_index: _Optional[int] = ..., start_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., frame_hop: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., frame_count: _Optional[int] = ..., probabilities: _Optional[_Iterable[float]] = ..., is_final: bool = ...) -> None: ...
 
 class Embedding(_message.Message):
     __slots__ = ("shape", "values")

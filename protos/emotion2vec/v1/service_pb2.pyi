@@ -97,7 +97,7 @@ class StreamConfig(_message.Message):
     lookahead: _duration_pb2.Duration
     interim_results: bool
     voice_activity_detection: VoiceActivityDetection
-    def __init__(self, request_id: _Optional[str] = ..., config: _Optional[_Union[_recognition_pb2.RecognitionConfig, _Mapping]] = ..., audio_config: _Optional[_Union[_audio_pb2.AudioConfig, _Mapping]] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., hop: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lookahead: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., interim_results: _Optional[bool] = ..., voice_activity_detection: _Optional[_Union[VoiceActivityDetection, str]] = ...) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., config: _Optional[_Union[_recognition_pb2.RecognitionConfig, _Mapping]] = ..., audio_config: _Optional[_Union[_audio_pb2.AudioConfig, _Mapping]] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., hop: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lookahead: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., interim_results: bool = ..., voice_activity_detection: _Optional[_Union[VoiceActivityDetection, str]] = ...) -> None: ...
 
 class StreamRecognizeResponse(_message.Message):
     __slots__ = ("sequence", "utterance_index", "started", "frames", "interim", "final", "speech", "warning")

@@ -5,7 +5,7 @@ import warnings
 
 from emotion2vec.v1 import service_pb2 as emotion2vec_dot_v1_dot_service__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.74.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -18,14 +18,14 @@ except ImportError:
 if _version_not_supported:
     raise RuntimeError(
         f'The grpc package installed is at version {GRPC_VERSION},'
-        + ' but the generated code in emotion2vec/v1/service_pb2_grpc.py depends on'
+        + f' but the generated code in emotion2vec/v1/service_pb2_grpc.py depends on'
         + f' grpcio>={GRPC_GENERATED_VERSION}.'
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
 
 
-class EmotionRecognitionServiceStub:
+class EmotionRecognitionServiceStub(object):
     """Speech emotion recognition with emotion2vec models.
     """
 
@@ -57,7 +57,7 @@ class EmotionRecognitionServiceStub:
                 _registered_method=True)
 
 
-class EmotionRecognitionServiceServicer:
+class EmotionRecognitionServiceServicer(object):
     """Speech emotion recognition with emotion2vec models.
     """
 
@@ -118,7 +118,7 @@ def add_EmotionRecognitionServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class EmotionRecognitionService:
+class EmotionRecognitionService(object):
     """Speech emotion recognition with emotion2vec models.
     """
 

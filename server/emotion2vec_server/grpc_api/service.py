@@ -111,7 +111,10 @@ async def _body(context: Context) -> bytes:
     data: object = await context.read()
     if isinstance(data, bytes):
         return data
-    raise InvalidRequestError("", "the call carries no request; send one RecognizeRequest")
+    # Where it was too large, gRPC has told its caller that, and tells us no more than this.
+    raise InvalidRequestError(
+        "", "the call carries no request, or one that is too large; send one RecognizeRequest"
+    )
 
 
 def _parse(call: Call, data: bytes) -> RecordingRequest:

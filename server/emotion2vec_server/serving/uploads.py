@@ -7,9 +7,10 @@ that has come counts by its bytes until it is decoded.
 
 Nobody keeps the others out, whether by many uploads, by slow ones, or by none that ever end:
 
-- Room is given in turns over callers, and of the places to wait none takes more than its share.
-- Where all room is taken and another waits, the upload that has been on its way the longest gives
-  its place up, if it had `_GRACE_SECONDS`: of the caller that has the most of them.
+- Room is given in turns over callers, and none takes more than its share of it, or of the places
+  to wait in.
+- Where one waits all the same, the upload that has been on its way the longest gives its room up,
+  if it had `_GRACE_SECONDS`: of the caller that has the most of them.
 - None may take longer than `max_seconds`, whoever waits.
 """
 
@@ -22,11 +23,11 @@ from contextlib import asynccontextmanager
 
 from emotion2vec_server.errors import DeadlineExceededError, OverloadedError
 
-_GRACE_SECONDS = 1.0
-"""In which 16 MiB arrive from anywhere near, and 160 KB (5 s of speech) from nearly everywhere."""
+_GRACE_SECONDS = 5.0
+"""In which 160 KB, 5 s of speech, arrive from nearly everywhere: at 32 KB/s."""
 _RETRY_SECONDS = 1.0
 _CALLER_SHARE = 4
-"""A caller may have this many times the places that are left: alone four fifths (dynamic
+"""A caller may have this many times what is left, of room and of places: alone four fifths (dynamic
 thresholds: Choudhury and Hahne, 1998)."""
 
 
@@ -56,7 +57,8 @@ class Uploads:
         self._max_body_bytes = max_body_bytes
         self._max_seconds = max_seconds
         self._refused = refused
-        self._bytes = 0
+        self._bytes: Counter[str] = Counter()
+        """Of each caller, the bytes that arrive or wait to be decoded."""
         self._calls: Counter[str] = Counter()
         """Of each caller, the bodies that wait, arrive or are decoded."""
         self._arriving: dict[_Arrival, None] = {}
@@ -79,40 +81,39 @@ class Uploads:
         if places < 1 or self._calls[caller] > _CALLER_SHARE * places:
             raise self._overloaded("too many requests are on their way in")
         self._calls[caller] += 1
-        size = self._max_body_bytes
         try:
             await self._room(caller)
+            size = self._max_body_bytes
             try:
                 body = await self._read(caller, read)
-                self._bytes -= size - len(body)
+                self._release(caller, size - len(body))
                 size = len(body)
-                self._give_room()
                 yield body
             finally:
-                self._bytes -= size
-                self._give_room()
+                self._release(caller, size)
         finally:
-            self._calls[caller] -= 1
-            if not self._calls[caller]:
-                del self._calls[caller]
+            _take_off(self._calls, caller, 1)
 
     async def _room(self, caller: str) -> None:
         """Returns when the room for a body of any size has been taken."""
-        if self._has_room and not self._waiting:
-            self._bytes += self._max_body_bytes
+        if self._has_room(caller) and not self._waiting:
+            self._bytes[caller] += self._max_body_bytes
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(caller, deque()).append(turn)
-        self._press()
+        self._give_room()
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._bytes -= self._max_body_bytes
-            else:
+            if turn.cancelled():
                 self._leave(caller, turn)
-            self._give_room()
+            else:
+                self._release(caller, self._max_body_bytes)
             raise
+
+    def _release(self, caller: str, size: int) -> None:
+        _take_off(self._bytes, caller, size)
+        self._give_room()
 
     async def _read(self, caller: str, read: Callable[[], Awaitable[bytes]]) -> bytes:
         now = asyncio.get_running_loop().time()
@@ -135,20 +136,23 @@ class Uploads:
                 "send it faster, or less at once"
             ) from error
 
-    @property
-    def _has_room(self) -> bool:
-        return not self._bytes or self._bytes + self._max_body_bytes <= self._max_bytes
+    def _has_room(self, caller: str) -> bool:
+        held = self._bytes.total()
+        left = self._max_bytes - held
+        return not held or (
+            self._max_body_bytes <= left and self._bytes[caller] <= _CALLER_SHARE * left
+        )
 
     def _give_room(self) -> None:
-        """Lets those whose turn it is in, one of each caller after the other."""
-        while self._waiting and self._has_room:
-            caller, turns = next(iter(self._waiting.items()))
+        """Lets those in whose turn it is, one of each caller after the other."""
+        while (caller := next(filter(self._has_room, self._waiting), None)) is not None:
+            turns = self._waiting[caller]
             turn = turns.popleft()
             self._waiting.move_to_end(caller)
             if not turns:
                 del self._waiting[caller]
             if not turn.done():
-                self._bytes += self._max_body_bytes
+                self._bytes[caller] += self._max_body_bytes
                 turn.set_result(None)
         self._press()
 
@@ -188,6 +192,13 @@ class Uploads:
     def _overloaded(self, problem: str) -> OverloadedError:
         self._refused()
         return OverloadedError(f"{problem}; try again in {_RETRY_SECONDS:g} s", _RETRY_SECONDS)
+
+
+def _take_off(counter: Counter[str], caller: str, count: int) -> None:
+    """Less by `count`; who has nothing is forgotten."""
+    counter[caller] -= count
+    if not counter[caller]:
+        del counter[caller]
 
 
 class _Arrival:

@@ -95,6 +95,17 @@ async def test_one_body_is_taken_whatever_its_size() -> None:
     assert await ended(first, second) == [BODY, BODY]
 
 
+async def test_a_caller_takes_no_more_than_its_share_of_the_room() -> None:
+    uploads = make(max_bytes=10 * BODY)
+    greedy = [Upload(uploads, "greedy") for _ in range(20)]
+    await settle()
+    assert sum(upload.is_read for upload in greedy) == 9
+    modest = Upload(uploads, "modest")
+    await settle()
+    assert modest.is_read
+    assert await ended(modest, *greedy) == [BODY] * 21
+
+
 async def test_room_is_given_in_turns_over_callers() -> None:
     uploads = make(max_bytes=BODY)
     first = Upload(uploads, "many")
@@ -160,6 +171,7 @@ async def test_the_caller_with_most_of_the_room_gives_way() -> None:
     other = Upload(uploads, "other")
     await within(lambda: other.is_read)
     assert [upload.task.done() for upload in (first, *many)] == [False, True, False]
+    assert isinstance(many[0].task.exception(), OverloadedError)
     assert await ended(first, many[1], other) == [BODY] * 3
 
 

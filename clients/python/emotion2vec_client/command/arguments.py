@@ -82,11 +82,18 @@ def _add_recognize(
     _add_model(parser)
     parser.add_argument("--frames", action="store_true", help="scores of every 20 ms too")
     parser.add_argument("--embedding", action="store_true", help="the embedding of the speech too")
+    parser.add_argument(
+        "--frame-embeddings",
+        action="store_true",
+        help="one embedding of every 20 ms too, also from models without a classifier; with "
+        "--output-dir in frame_embeddings.npy",
+    )
     parser.add_argument("--json", action="store_true", help="one line of JSON for each input")
     parser.add_argument(
         "--output-dir",
         metavar="DIR",
-        help="write result.json, processed_audio.wav and embedding.npy below DIR",
+        help="write result.json, processed_audio.wav and embedding.npy below DIR, and "
+        "frame_embeddings.npy with --frames",
     )
     parser.add_argument(
         "--plot",
@@ -117,7 +124,9 @@ def _add_stream(
     )
     source.add_argument("--microphone", action="store_true", help="listen; Ctrl-C ends it")
     _add_model(parser)
-    parser.add_argument("--realtime", action="store_true", help="play PATH at its own speed")
+    parser.add_argument(
+        "--realtime", action="store_true", help="play PATH at its own speed; Ctrl-C ends it"
+    )
     parser.add_argument("--json", action="store_true", help="one line of JSON for each event")
     parser.add_argument(
         "--interim", action="store_true", help="show running results of the utterance too"

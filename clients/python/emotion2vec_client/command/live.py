@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from types import TracebackType
@@ -14,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from emotion2vec_client.command.clock import clock
 from emotion2vec_client.command.colors import color_of
 from emotion2vec_client.events import (
     SpeechEdge,
@@ -118,7 +120,7 @@ class LiveView:
     def _strip(self, width: int) -> list[RenderableType]:
         """The last seconds: the colour is the leading emotion, the height its probability."""
         columns = max(10, width - 4)
-        strip, marks = Text("  "), ["  "]
+        strip = Text("  ")
         seconds = _STRIP_SECONDS / columns
         begin = max(0.0, self._history.end - _STRIP_SECONDS)
         for column in range(columns):
@@ -130,9 +132,8 @@ class LiveView:
                 best = int(scores.argmax())
                 level = _LEVELS[min(int(scores[best] * len(_LEVELS)), len(_LEVELS) - 1)]
                 strip.append(level, style=color_of(self._history.labels[best], best))
-            marks.append("╵" if start // _TICK != (start + seconds) // _TICK else " ")
-        scale = Text("".join(marks), style="dim")
-        return [strip, scale, Text(f"  the last {_STRIP_SECONDS:g} s", style="dim")]
+        marks = Text(f"  {scale(begin, columns)}", style="dim")
+        return [strip, marks, Text(f"  the last {_STRIP_SECONDS:g} s", style="dim")]
 
     def _print_final(self, event: StreamFinal) -> None:
         emotion = event.recognition.emotion
@@ -152,6 +153,25 @@ class LiveView:
         for warning in event.recognition.warnings:
             line.append(f"  {warning.code.value}", style="yellow")
         self._console.print(line)
+
+
+def scale(begin: float, columns: int) -> str:
+    """The marks below a strip of so many columns that begins after `begin` seconds.
+
+    A mark stands under the column in which its second begins, its time beside it where that fits.
+    """
+    line = [" "] * columns
+    per_second = columns / _STRIP_SECONDS
+    # Less a little: what sums of floats come to may lie just behind the mark that is meant.
+    first = math.ceil((begin - 1e-6) / _TICK) * _TICK
+    for second in range(first, first + int(_STRIP_SECONDS) + 1, _TICK):
+        column = int((second - begin) * per_second)
+        text = f"╵{clock(second)}"
+        if column + len(text) > columns or len(text) >= _TICK * per_second:
+            text = "╵"
+        if column < columns:
+            line[column : column + len(text)] = text
+    return "".join(line)
 
 
 class History:

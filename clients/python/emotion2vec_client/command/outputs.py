@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import wave
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,23 +20,32 @@ _PROCESSED_RATE = 16000
 
 
 class OutputDirectory:
-    """`PARENT/outputs_YYYYMMDD_HHMMSS/`, with a folder for each file if there are several."""
+    """`PARENT/outputs_YYYYMMDD_HHMMSS/`, with a folder for each file if there are several.
 
-    def __init__(self, parent: Path, now: datetime, *, several: bool) -> None:
-        """Makes the directory.
+    The folders lie side by side, unless files in two places have one name: then they lie as the
+    files do.
+    """
+
+    def __init__(self, parent: Path, now: datetime, sources: Sequence[Path]) -> None:
+        """Makes the directory for the results of `sources`.
 
         Raises:
             OSError: it can't be made.
         """
         parent.mkdir(parents=True, exist_ok=True)
         self.path = _make_new(parent, f"outputs_{now:%Y%m%d_%H%M%S}")
-        self._several = several
+        self._several = len(sources) > 1
+        self._top = _top_of_tree(sources)
 
     def folder(self, source: Path) -> Path:
         """Where the results of `source` go: a folder that no other file of the run has."""
         if not self._several:
             return self.path
-        return _make_new(self.path, source.stem or "audio")
+        parent = self.path
+        if self._top is not None:
+            parent /= _place(source).relative_to(self._top)
+            parent.mkdir(parents=True, exist_ok=True)
+        return _make_new(parent, source.stem or "audio")
 
     def discard_if_empty(self) -> None:
         """Leaves nothing behind of a run in which every file failed."""
@@ -77,6 +88,21 @@ def describe(source: str, recognition: Recognition, now: datetime) -> dict[str, 
 
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _place(source: Path) -> Path:
+    """The absolute directory of a file, without "..", links not followed."""
+    return Path(os.path.abspath(source)).parent  # noqa: PTH100, Path.resolve follows links
+
+
+def _top_of_tree(sources: Sequence[Path]) -> Path | None:
+    """The directory that all sources lie below, if two in different places have one name."""
+    places: dict[str, set[Path]] = {}
+    for source in sources:
+        places.setdefault(source.stem, set()).add(_place(source))
+    if all(len(found) == 1 for found in places.values()):
+        return None
+    return Path(os.path.commonpath(set().union(*places.values())))
 
 
 def _make_new(parent: Path, name: str) -> Path:

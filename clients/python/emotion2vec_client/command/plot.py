@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from emotion2vec_client.command.clock import clock
 from emotion2vec_client.command.colors import color_of
-from emotion2vec_client.readings import stretches
-from emotion2vec_client.results import Emotion, Frames, Recognition
+from emotion2vec_client.command.timeline import Timeline, timeline
+from emotion2vec_client.readings import Alert, read
+from emotion2vec_client.results import Emotion, Recognition
 
 _INK = "#22303c"
 _FAINT = "#8a97a3"
@@ -35,11 +38,15 @@ _STYLE: dict[Any, Any] = {
 }
 _AUDIO_RATE = 16000
 _COLUMNS = 1200
+_MINUTE = 60.0
+_STEPS = (10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)  # seconds between two ticks
+_TICKS = 10
+_ALERT = "#b3261e"
 _ROW = 0.86  # height of a row of curves, of the 1 from one row to the next
 
 
 def draw(recognition: Recognition, title: str, path: Path) -> None:
-    """Writes a PNG: bars of the scores; with frames, the waveform and the scores over time too.
+    """Writes a PNG of a recognition that has scores.
 
     Raises:
         OSError: the file can't be written.
@@ -47,12 +54,15 @@ def draw(recognition: Recognition, title: str, path: Path) -> None:
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
         # A name in a script that no font here has is drawn as boxes; that is no failure.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        if recognition.frames is not None and len(recognition.frames.probabilities):
-            figure = _with_frames(recognition, recognition.frames)
-        else:
-            figure = _scores_only(recognition)
-        _head(figure, recognition, title)
-        figure.savefig(path, dpi=160, facecolor="white")
+        picture(recognition, title).savefig(path, dpi=160, facecolor="white")
+
+
+def picture(recognition: Recognition, title: str) -> Figure:
+    """Bars of the scores; with frames or segments, the waveform and the scores over time too."""
+    over_time = timeline(recognition)
+    figure = _with_times(recognition, over_time) if over_time else _scores_only(recognition)
+    _head(figure, recognition, title)
+    return figure
 
 
 def _scores_only(recognition: Recognition) -> Figure:
@@ -62,19 +72,20 @@ def _scores_only(recognition: Recognition) -> Figure:
     return figure
 
 
-def _with_frames(recognition: Recognition, frames: Frames) -> Figure:
+def _with_times(recognition: Recognition, over_time: Timeline) -> Figure:
     figure = Figure(figsize=(12, 5.6))
     bars = figure.add_axes((0.095, 0.11, 0.21, 0.72))
     _bars(bars, recognition.emotion)
-    end = frames.start + len(frames.probabilities) * frames.hop
     wave = figure.add_axes((0.43, 0.70, 0.545, 0.13))
     strip = figure.add_axes((0.43, 0.655, 0.545, 0.025))
     curves = figure.add_axes((0.43, 0.11, 0.545, 0.53))
     _waveform(wave, recognition)
-    _leading(strip, frames)
-    _curves(curves, frames)
+    _leading(strip, over_time)
+    _curves(curves, over_time)
+    _alerts(wave, curves, read(recognition).alerts)
     for axes in (wave, strip, curves):
-        axes.set_xlim(frames.start, end)
+        axes.set_xlim(over_time.edges[0], over_time.edges[-1])
+    _time_axis(curves, float(over_time.edges[-1]))
     return figure
 
 
@@ -121,28 +132,56 @@ def _waveform(axes: Axes, recognition: Recognition) -> None:
     axes.set_ylim(-limit, limit)
 
 
-def _leading(axes: Axes, frames: Frames) -> None:
+def _leading(axes: Axes, over_time: Timeline) -> None:
     """A ribbon in the colour of the leading emotion."""
     axes.axis("off")
-    for stretch in stretches(frames):
-        color = color_of(stretch.label, frames.labels.index(stretch.label))
+    for stretch in over_time.stretches:
+        color = color_of(stretch.label, over_time.labels.index(stretch.label))
         axes.axvspan(stretch.start, stretch.end, color=color, linewidth=0)
 
 
-def _curves(axes: Axes, frames: Frames) -> None:
+def _curves(axes: Axes, over_time: Timeline) -> None:
     """One row a label: an area as high as its probability, full height for 1."""
-    count = len(frames.labels)
-    times = np.append(frames.times, frames.times[-1] + frames.hop)
-    for row, label in enumerate(frames.labels):
+    count = len(over_time.labels)
+    for row, label in enumerate(over_time.labels):
         floor = count - 1.0 - row
-        scores = frames.probabilities[:, row] * _ROW
+        scores = floor + over_time.probabilities[:, row] * _ROW
         steps = np.append(scores, scores[-1:])
         color = color_of(label, row)
         axes.axhspan(floor, floor + _ROW, color=_GRID, alpha=0.45, linewidth=0)
-        axes.fill_between(times, floor, floor + steps, color=color, alpha=0.85, linewidth=0)
-        axes.plot(times, floor + steps, color=color, linewidth=0.8)
-    axes.set_yticks(np.arange(count)[::-1] + _ROW / 2, frames.labels)
+        axes.fill_between(
+            over_time.edges, floor, steps, step="post", color=color, alpha=0.85, linewidth=0
+        )
+        axes.plot(over_time.edges, steps, drawstyle="steps-post", color=color, linewidth=0.8)
+    axes.set_yticks(np.arange(count)[::-1] + _ROW / 2, over_time.labels)
     axes.set_ylim(0, count - 1 + _ROW)
-    axes.set_xlabel("seconds")
     for spine in axes.spines.values():
         spine.set_visible(False)
+
+
+def _alerts(wave: Axes, curves: Axes, alerts: Sequence[Alert]) -> None:
+    """Shades anger and disgust that last, and names them above the waveform."""
+    for alert in alerts:
+        for axes in (wave, curves):
+            axes.axvspan(alert.start, alert.end, color=_ALERT, alpha=0.12, linewidth=0, zorder=0)
+        wave.axvline(alert.start, color=_ALERT, linewidth=1)
+        wave.text(
+            alert.start,
+            1.02,
+            "alert",
+            transform=wave.get_xaxis_transform(),
+            size=8,
+            color=_ALERT,
+            va="bottom",
+        )
+
+
+def _time_axis(axes: Axes, end: float) -> None:
+    """Seconds, or minutes and seconds where there is more than a minute."""
+    if end <= _MINUTE:
+        axes.set_xlabel("seconds")
+        return
+    step = next((step for step in _STEPS if end / step <= _TICKS), _STEPS[-1])
+    ticks = np.arange(0, end, step)
+    axes.set_xticks(ticks, [clock(tick) for tick in ticks.tolist()])
+    axes.set_xlabel("minutes:seconds" if end < 60 * _MINUTE else "hours:minutes:seconds")

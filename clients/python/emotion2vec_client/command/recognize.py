@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from argparse import Namespace
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -50,7 +51,8 @@ def recognize(arguments: Namespace, connection: dict[str, Any], terminal: Termin
 def _open_output(arguments: Namespace, inputs: Sequence[Input]) -> OutputDirectory | None:
     if arguments.output_dir is None:
         return None
-    return OutputDirectory(Path(arguments.output_dir), datetime.now(), several=len(inputs) > 1)
+    sources = [found for found in inputs if isinstance(found, Path)]
+    return OutputDirectory(Path(arguments.output_dir), datetime.now(), sources)
 
 
 class _Run:
@@ -68,7 +70,7 @@ class _Run:
         self._output = output
         self._terminal = terminal
         self._report = Report(terminal, [p for p in inputs if isinstance(p, Path)])
-        self._plots: set[Path] = set()
+        self._nothing_to_plot: set[str] = set()
 
     async def run(self, connection: dict[str, Any]) -> int:
         done = failed = 0
@@ -82,6 +84,7 @@ class _Run:
                     failed += not self._show(found, outcome)
                     if isinstance(outcome, UnavailableError | UnauthenticatedError):
                         break  # the others would fail alike, each after its own retries
+        self._report.close()
         if done < len(self._inputs):
             self._terminal.error(f"{len(self._inputs) - done} more inputs were not tried")
         return 1 if failed else 0
@@ -95,7 +98,8 @@ class _Run:
                 found,
                 frames=asked.frames,
                 embedding=asked.embedding or self._output is not None,
-                frame_embeddings=asked.frames and self._output is not None,
+                frame_embeddings=asked.frame_embeddings
+                or (asked.frames and self._output is not None),
                 processed_audio=asked.plot or self._output is not None,
                 model=asked.model,
                 allowed_labels=asked.labels,
@@ -123,12 +127,18 @@ class _Run:
             return self._fail(str(path), "UNWRITABLE", f"can't write its results: {error}")
         if self._arguments.json:
             result = describe(shown(path), recognition, datetime.now())
-            if not self._arguments.embedding:
-                result.pop("embedding", None)
-            result.pop("frame_embeddings", None)
+            for key in ("embedding", "frame_embeddings"):
+                if not getattr(self._arguments, key):
+                    result.pop(key, None)
             self._print_json({**result, "written": [shown(place) for place in written]})
         else:
-            self._report.show(path, recognition, written, embedding=self._arguments.embedding)
+            self._report.show(
+                path,
+                recognition,
+                written,
+                embedding=self._arguments.embedding,
+                frame_embeddings=self._arguments.frame_embeddings,
+            )
         return True
 
     def _write(self, path: Path, recognition: Recognition) -> list[Path]:
@@ -142,24 +152,22 @@ class _Run:
             result.pop("frame_embeddings", None)
             write_results(folder, result, recognition)
             written.append(folder)
-        if self._arguments.plot:
+        if self._arguments.plot and self._has_scores(recognition):
             from emotion2vec_client.command.plot import draw
 
-            picture = self._picture(path) if folder is None else folder / "plot.png"
+            picture = _new_picture(path) if folder is None else folder / "plot.png"
             draw(recognition, shown(path.name), picture)
             if folder is None:
                 written.append(picture)
         return written
 
-    def _picture(self, path: Path) -> Path:
-        """A name in the current directory that no other file of this run has taken."""
-        picture = Path(f"{path.stem}.emotions.png")
-        number = 2
-        while picture in self._plots:
-            picture = Path(f"{path.stem}_{number}.emotions.png")
-            number += 1
-        self._plots.add(picture)
-        return picture
+    def _has_scores(self, recognition: Recognition) -> bool:
+        """Whether there is something to plot; tells once if a model gives nothing."""
+        model = recognition.metadata.model
+        if recognition.emotion is None and model not in self._nothing_to_plot:
+            self._nothing_to_plot.add(model)
+            self._terminal.error(f"--plot: {model} has no classifier and so no scores to draw")
+        return recognition.emotion is not None
 
     def _fail(self, name: str, code: str, message: str) -> bool:
         self._terminal.error(f"{shown(name)}: {message}")
@@ -169,6 +177,16 @@ class _Run:
 
     def _print_json(self, value: dict[str, Any]) -> None:
         self._terminal.print(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def _new_picture(path: Path) -> Path:
+    """A name in the current directory that nothing has yet: a rerun draws beside, not over."""
+    picture = Path(f"{path.stem}.emotions.png")
+    number = 2
+    while os.path.lexists(picture):
+        picture = Path(f"{path.stem}_{number}.emotions.png")
+        number += 1
+    return picture
 
 
 async def in_order(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,27 +10,51 @@ import numpy as np
 
 from emotion2vec_client.command.terminal import Terminal, shown
 from emotion2vec_client.readings import read, stretches
-from emotion2vec_client.results import Emotion, Float32, Recognition
+from emotion2vec_client.results import (
+    Emotion,
+    Float32,
+    Recognition,
+    RecognitionWarning,
+    WarningCode,
+)
 
 _LABEL = 10
 _SHOWN_VALUES = 4
 
 
+# What is true of all recordings from one source or of one model is told once for all of them.
+_TOLD_ONCE = (WarningCode.DOWNMIXED, WarningCode.UPSAMPLED, WarningCode.EMBEDDING_ONLY)
+
+
 class Report:
-    """Prints results one by one, in a layout chosen for all of them."""
+    """Prints results one by one, in a layout chosen for all of them; `close` after the last."""
 
     def __init__(self, terminal: Terminal, paths: Sequence[Path]) -> None:
         self._terminal = terminal
         self._single = len(paths) == 1
         self._width = max((len(shown(path)) for path in paths), default=0)
+        self._told_once: Counter[RecognitionWarning] = Counter()
+
+    def close(self) -> None:
+        """Prints what is told once, with how many files it is about."""
+        for warning, count in sorted(self._told_once.items(), key=lambda item: item[0].code):
+            files = "1 file" if count == 1 else f"{count} files"
+            self._terminal.print(f"{warning.code.value} ({files}): {warning.message}")
 
     def show(
-        self, path: Path, recognition: Recognition, written: Sequence[Path], *, embedding: bool
+        self,
+        path: Path,
+        recognition: Recognition,
+        written: Sequence[Path],
+        *,
+        embedding: bool,
+        frame_embeddings: bool,
     ) -> None:
         lines = self._bars if self._single else self._row
         for line in lines(path, recognition):
             self._terminal.print(line)
-        for line in self._details(recognition, embedding=embedding):
+        details = self._details(recognition, embedding=embedding, frame_embeddings=frame_embeddings)
+        for line in details:
             self._terminal.print(f"  {line}")
         for place in written:
             self._terminal.print(f"  written to {shown(place)}")
@@ -61,7 +86,9 @@ class Report:
         second = emotion.ranked[1]
         return f"{text}  {self._terminal.faint(f'{second.label} {second.probability:.1%}')}"
 
-    def _details(self, recognition: Recognition, *, embedding: bool) -> Iterator[str]:
+    def _details(
+        self, recognition: Recognition, *, embedding: bool, frame_embeddings: bool
+    ) -> Iterator[str]:
         for segment in recognition.segments:
             yield f"{segment.start:6.1f} - {segment.end:.1f} s  {self._summary(segment.emotion)}"
         if recognition.frames is not None:
@@ -72,8 +99,14 @@ class Report:
                 yield f"{span}  {label} {stretch.probability:6.1%}"
         if embedding and recognition.embedding is not None:
             yield _describe_embedding(recognition.embedding)
+        if frame_embeddings and recognition.frame_embeddings is not None:
+            count, size = recognition.frame_embeddings.shape
+            yield f"{count} frame embeddings of {size} values"
         for warning in recognition.warnings:
-            yield f"{warning.code.value}: {warning.message}"
+            if warning.code in _TOLD_ONCE and not self._single:
+                self._told_once[warning] += 1
+            else:
+                yield f"{warning.code.value}: {warning.message}"
         yield from read(recognition).sentences()
 
 

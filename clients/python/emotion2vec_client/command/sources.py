@@ -78,18 +78,26 @@ def _cut(data: bytes, raw: RawFormat) -> Iterator[bytes]:
         yield data[start : start + size]
 
 
-def at_its_own_speed(source: Source) -> Source:
-    """The same samples, each chunk handed out when it would have been spoken."""
+class PacedChunks:
+    """The chunks of a source, each handed out when it would have been spoken, until `stop`."""
 
-    def paced() -> Iterator[bytes]:
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Ends the iteration as if the source had ended."""
+        self._stopped.set()
+
+    def __iter__(self) -> Iterator[bytes]:
         begin = time.monotonic()
         sent = 0
-        for chunk in source.chunks:
+        for chunk in self._source.chunks:
             sent += len(chunk)
-            time.sleep(max(0.0, begin + sent / source.raw.bytes_per_second - time.monotonic()))
+            due = begin + sent / self._source.raw.bytes_per_second
+            if self._stopped.wait(max(0.0, due - time.monotonic())):
+                return
             yield chunk
-
-    return Source(paced(), source.raw)
 
 
 class LiveChunks:

@@ -16,8 +16,8 @@ from emotion2vec_client.command.arguments import RAW_CHANNELS, RAW_ENCODING, RAW
 from emotion2vec_client.command.extras import MissingExtraError, require
 from emotion2vec_client.command.sources import (
     LiveChunks,
+    PacedChunks,
     Source,
-    at_its_own_speed,
     audio_file,
     chunk_size,
     raw_file,
@@ -93,7 +93,11 @@ def _open(arguments: Namespace, client: Client, stack: ExitStack) -> Source:
         source = raw_file(path, raw)
     else:
         source = audio_file(path, client, arguments.model)
-    return at_its_own_speed(source) if arguments.realtime else source
+    if not arguments.realtime:
+        return source
+    paced = PacedChunks(source)
+    stack.enter_context(_stopped_by_interrupt(paced))
+    return Source(paced, raw=source.raw)
 
 
 def _events(arguments: Namespace, client: Client, source: Source) -> Iterator[StreamEvent]:
@@ -129,7 +133,7 @@ def _view(arguments: Namespace, terminal: Terminal, name: str) -> View:
 
 
 @contextmanager
-def _stopped_by_interrupt(chunks: LiveChunks) -> Iterator[None]:
+def _stopped_by_interrupt(chunks: LiveChunks | PacedChunks) -> Iterator[None]:
     """The first Ctrl-C ends the audio, so that its final result still comes; the second, all."""
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
