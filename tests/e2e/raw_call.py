@@ -19,10 +19,21 @@ _INITIAL_WINDOW_SIZE = 4
 class RawCall:
     """A call whose message is sent piece by piece, or never."""
 
-    def __init__(self, address: str, method: str, *, window: int = 65_535, **headers: str) -> None:
-        """Sends the headers. `window` is how many bytes of a reply we would take."""
+    def __init__(
+        self,
+        address: str,
+        method: str,
+        *,
+        window: int = 65_535,
+        source: str = "127.0.0.1",
+        **headers: str,
+    ) -> None:
+        """Sends the headers, from an address of this machine. `window` is how many bytes of a
+        reply we would take."""
         host, _, port = address.rpartition(":")
-        self._socket = socket.create_connection((host, int(port)), timeout=60)
+        self._socket = socket.create_connection(
+            (host, int(port)), timeout=60, source_address=(source, 0)
+        )
         fields = {
             ":method": "POST",
             ":scheme": "http",

@@ -94,12 +94,10 @@ class Callers:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def connect(self, host: str = "") -> grpc.Channel:
-        """A connection of its own, to the server's host or to another of its addresses."""
-        own, _, port = self._server.address.rpartition(":")
-        address = f"{host or own}:{port}"
+    def connect(self) -> grpc.Channel:
+        """A connection of its own."""
         options = [("grpc.use_local_subchannel_pool", 1)]
-        return self._open.enter_context(grpc.insecure_channel(address, options))
+        return self._open.enter_context(grpc.insecure_channel(self._server.address, options))
 
     def call(
         self,
@@ -374,22 +372,19 @@ def test_a_full_queue_does_not_even_read_the_request(
         busy.result()
 
 
-@pytest.mark.parametrize("by", ["token", "address"])
 def test_a_flood_does_not_keep_others_waiting(
-    launch: Callable[..., RunningServer], tokens: Path, by: str
+    launch: Callable[..., RunningServer], tokens: Path
 ) -> None:
-    """However many connections it comes by: who asks is whose token it is, or an address."""
-    options = ("--token-file", str(tokens)) if by == "token" else ("--host", "0.0.0.0")
-    server = launch("--max-batch-size", "4", *options)
-    flooder, *others = TOKENS if by == "token" else ("",) * 4
+    """However many connections it comes by."""
+    server = launch("--max-batch-size", "4", "--token-file", str(tokens))
+    flooder, *others = TOKENS
     with Callers(server) as callers:
         busy = callers.occupy(flooder)
         flood = []
         for _ in range(6):
             clips = [clip(1, seed) for seed in range(10)]
             flood += callers.queue(clips, callers.connect(), tokens=[flooder])
-        elsewhere = callers.connect("127.0.0.2" if by == "address" else "")
-        few = callers.queue([clip(1, seed) for seed in range(3)], elsewhere, tokens=others)
+        few = callers.queue([clip(1, seed) for seed in range(3)], tokens=others)
         assert not busy.done()
         latest = max(call.result().metadata.queue_duration.ToMilliseconds() for call in few)
         ahead = [
@@ -398,8 +393,8 @@ def test_a_flood_does_not_keep_others_waiting(
             if call.result().metadata.queue_duration.ToMilliseconds() < latest
         ]
         busy.result()
-    # Few requests have their turn in the first rounds.
-    assert len(ahead) <= 16
+    # Callers with one request each have their turn in the first round or two.
+    assert len(ahead) <= 12
 
 
 async def test_overload(launch: Callable[..., RunningServer]) -> None:

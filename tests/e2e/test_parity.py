@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,23 +10,32 @@ import numpy as np
 import pytest
 import soundfile
 from emotion2vec.v1 import audio_pb2, recognition_pb2, service_pb2, service_pb2_grpc
-from emotion2vec_export.__main__ import main
 from emotion2vec_export.checkpoint import read_checkpoint
 from emotion2vec_export.reference import FunAsr
-from emotion2vec_export.synthetic import LABELS, Size, write_synthetic
 from emotion2vec_runtime.bundle import load_bundle
 from emotion2vec_runtime.recognition.recognizer import DEMO_BUNDLE
 
-from tests.e2e.conftest import start_server
+from tests.e2e.conftest import RunningServer, start_server
+from tests.export.samples import Export, export
 
-SIZE = Size(embed_dim=48, heads=6, prenet_depth=2, depth=2, channels=24, conv_pos_groups=8)
-CASES = {
-    "other labels": {
-        "labels": ("快乐/joyful", "unuse_0", "平静/calm", "<unk>", "unuse_1"),
-        "layer_norm_first": True,
-    },
-    "no classifier": {"labels": (), "normalize": False},
-}
+# Names of samples; the server has them under those of MODELS.
+OLD, HEADLESS = "old", "headless"
+MODELS = {OLD: "second", HEADLESS: "checkpoint"}
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Export]:
+    """A model with labels of its own, and one without a classifier, both far from as published."""
+    return {name: export(tmp_path_factory.getbasetemp(), name) for name in MODELS}
+
+
+@pytest.fixture(scope="module")
+def server(exports: dict[str, Export]) -> Iterator[RunningServer]:
+    """With the exported models, of which the first is the default, and the demo model."""
+    bundles = [*(made.bundle for made in exports.values()), DEMO_BUNDLE]
+    server = start_server(*(part for bundle in bundles for part in ("--model", str(bundle))))
+    yield server
+    assert server.stop() == 0
 
 
 @pytest.fixture(scope="module")
@@ -40,23 +50,21 @@ def clips(examples: list[Path]) -> list[np.ndarray]:
     ]
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("sample", "model"), [(OLD, ""), (HEADLESS, MODELS[HEADLESS])])
 def test_the_server_says_what_funasr_says(
-    tmp_path: Path, clips: list[np.ndarray], case: str
+    exports: dict[str, Export],
+    server: RunningServer,
+    clips: list[np.ndarray],
+    sample: str,
+    model: str,
 ) -> None:
-    options = dict(CASES[case])
-    labels = options.pop("labels")
-    checkpoint, bundle = tmp_path / "checkpoint", tmp_path / "bundle"
-    write_synthetic(checkpoint, SIZE, 7, labels, **options)
-    assert main([str(checkpoint), "--output", str(bundle)]) == 0
+    checkpoint = exports[sample].checkpoint
     funasr = FunAsr(checkpoint, read_checkpoint(checkpoint).classes)
-    server = start_server("--model", str(bundle))
     with server.channel() as channel, ThreadPoolExecutor(len(clips)) as callers:
         recognize = service_pb2_grpc.EmotionRecognitionServiceStub(channel).Recognize
-        requests = [request(clip) for clip in clips]
+        requests = [request(clip, model) for clip in clips]
         alone = [recognize(one) for one in requests]
         together = list(callers.map(recognize, requests))
-    assert server.stop() == 0
     for clip, *replies in zip(clips, alone, together, strict=True):
         expected = funasr.recognize(clip.astype(np.float32) / 32768)
         for reply in replies:
@@ -80,9 +88,9 @@ def cosines(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     return (ours * theirs).sum(axis=1) / products
 
 
-def request(clip: np.ndarray) -> service_pb2.RecognizeRequest:
+def request(clip: np.ndarray, model: str) -> service_pb2.RecognizeRequest:
     return service_pb2.RecognizeRequest(
-        config=recognition_pb2.RecognitionConfig(return_frame_embeddings=True),
+        config=recognition_pb2.RecognitionConfig(model=model, return_frame_embeddings=True),
         audio_config=audio_pb2.AudioConfig(
             encoding=audio_pb2.AUDIO_ENCODING_LINEAR16, sample_rate_hertz=16000
         ),
@@ -90,22 +98,18 @@ def request(clip: np.ndarray) -> service_pb2.RecognizeRequest:
     )
 
 
-def test_several_models_side_by_side(tmp_path: Path, examples: list[Path]) -> None:
-    checkpoint, bundle = tmp_path / "checkpoint", tmp_path / "bundle"
-    write_synthetic(checkpoint, SIZE, 1, LABELS)
-    assert main([str(checkpoint), "--output", str(bundle), "--name", "second"]) == 0
-    server = start_server("--model", str(DEMO_BUNDLE), "--model", str(bundle))
-    first = load_bundle(DEMO_BUNDLE).manifest.name
+def test_several_models_side_by_side(server: RunningServer, examples: list[Path]) -> None:
+    demo = load_bundle(DEMO_BUNDLE).manifest.name
     with server.channel() as channel:
         stub = service_pb2_grpc.EmotionRecognitionServiceStub(channel)
         models = stub.ListModels(service_pb2.ListModelsRequest()).models
         assert [(model.name, model.is_default) for model in models] == [
-            (first, True),
-            ("second", False),
+            (MODELS[OLD], True),
+            (MODELS[HEADLESS], False),
+            (demo, False),
         ]
         audio = examples[0].read_bytes()
-        for name in ("", first, "second"):
+        for name in ("", *MODELS.values(), demo):
             config = recognition_pb2.RecognitionConfig(model=name)
             reply = stub.Recognize(service_pb2.RecognizeRequest(config=config, audio=audio))
-            assert reply.metadata.model == (name or first)
-    assert server.stop() == 0
+            assert reply.metadata.model == (name or MODELS[OLD])

@@ -52,7 +52,7 @@ def write_checkpoint(tmp_path: Path) -> WriteCheckpoint:
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Export]:
     """Exports one of SAMPLES, once."""
-    return partial(export, directory=tmp_path_factory.getbasetemp())
+    return partial(export, tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="session")

@@ -78,7 +78,7 @@ class Export:
 
 
 @cache
-def export(name: str, directory: Path) -> Export:
+def export(directory: Path, name: str) -> Export:
     """Exports SAMPLES[name] into `directory`, the session's, by the command."""
     sample = SAMPLES[name]
     checkpoint, bundle = directory / name / "checkpoint", directory / name / "bundle"

@@ -97,6 +97,7 @@ def test_a_bundle_with_an_engine_that_nothing_here_can_run(built: Built, caplog)
     assert "CUDA finds no card here" in caplog.text
 
 
+@pytest.mark.slow
 def test_the_real_architecture_fits(wide_graph: Path, tmp_path: Path) -> None:
     path = build(write_gpu_graph(wide_graph, tmp_path), tmp_path)
     assert path.stat().st_size > 50e6

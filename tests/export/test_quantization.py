@@ -145,10 +145,15 @@ def test_a_wide_front_end_is_in_integers(wide_graph: Path, tmp_path: Path) -> No
     clip = speech_like(17000, 1)
     theirs, ours = (run(model, clip)["frame_embeddings"][0] for model in (exact, rounded))
     assert 0 < np.abs(ours - theirs).mean() < 0.03
-    # Alone, and beside one that is louder and longer.
-    beside = run(rounded, clip, np.float32(50) * speech_like(30000, 2))["frame_embeddings"][0]
-    np.testing.assert_allclose(beside[: len(ours)], ours, atol=0.1)
-    assert np.abs(beside[: len(ours)] - ours).mean() < 1e-3
+    # Alone, and beside longer ones. Padding sums a clip in another order, which tips some levels.
+    speech = np.float32(50) * speech_like(30000, 2)
+    loud, silent = (
+        run(rounded, clip, other)["frame_embeddings"][0, : len(ours)]
+        for other in (speech, 0 * speech)
+    )
+    np.testing.assert_allclose(loud, ours, atol=0.1)
+    assert np.abs(loud - ours).mean() < 0.01
+    assert np.abs(loud - silent).mean() < 1e-3
 
 
 def test_results_stay_close(fp32: Path, int8: Path) -> None:
@@ -279,6 +284,7 @@ def test_a_bundle_may_hold_int8_alone(published: Export, silence, tmp_path: Path
     assert backend.precision == "int8"
 
 
+@pytest.mark.slow
 def test_the_demo_model_keeps_its_answers(tmp_path: Path) -> None:
     """Trained weights are harder to round than random ones."""
     soundfile = pytest.importorskip("soundfile")

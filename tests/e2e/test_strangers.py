@@ -1,0 +1,173 @@
+"""What a stranger can make the server spend is bounded, and the others don't feel it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+from emotion2vec.v1 import audio_pb2, service_pb2, service_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tests.e2e.conftest import RunningServer, start_server
+from tests.e2e.raw_call import RawCall
+
+Code = grpc.StatusCode
+SPEECH = np.random.default_rng(0).integers(-9000, 9000, 16000).astype("<i2").tobytes()
+RAW = audio_pb2.AudioConfig(encoding=audio_pb2.AUDIO_ENCODING_LINEAR16, sample_rate_hertz=16000)
+POLITE = service_pb2.RecognizeRequest(audio_config=RAW, audio=SPEECH)
+UPLOAD_SECONDS = 60.0
+"""What an upload may take: who waits for the strangers' to end waits so long."""
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., RunningServer]]:
+    servers: list[RunningServer] = []
+
+    def start(*arguments: str) -> RunningServer:
+        servers.append(start_server(*arguments))
+        return servers[-1]
+
+    yield start
+    assert [server.stop() for server in servers] == [0] * len(servers)
+
+
+def memory(server: RunningServer, field: str = "VmRSS") -> int:
+    """Bytes that a server has now, or at most had (VmHWM)."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith(field))
+    return int(line.split()[1]) * 1024
+
+
+def seconds_of(calls: int, server: RunningServer) -> list[float]:
+    """How long each of so many polite calls took, one after the other."""
+    taken = []
+    with server.channel() as channel:
+        recognize = service_pb2_grpc.EmotionRecognitionServiceStub(channel).Recognize
+        for _ in range(calls):
+            began = time.monotonic()
+            assert recognize(POLITE, timeout=2 * UPLOAD_SECONDS).result.label
+            taken.append(time.monotonic() - began)
+    return taken
+
+
+def stall(server: RunningServer, source: str = "127.0.0.1") -> RawCall:
+    """An upload that begins, and goes no further."""
+    call = RawCall(server.address, "Recognize", source=source)
+    call.announce(100_000)
+    call.send(bytes(100))
+    return call
+
+
+def test_dropped_and_stalled_uploads_shut_nobody_out(demo_server: RunningServer) -> None:
+    """11 KB in all, from the polite caller's own address."""
+    with ExitStack() as opened:
+        for _ in range(40):
+            stall(demo_server).__exit__()
+        for _ in range(64):
+            opened.enter_context(stall(demo_server))
+        taken = seconds_of(100, demo_server)
+        with demo_server.channel() as channel:
+            health = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+    assert health.status == health_pb2.HealthCheckResponse.SERVING
+    assert max(taken) < UPLOAD_SECONDS / 10
+
+
+def test_uploads_that_take_all_the_room_give_way(start: Callable[..., RunningServer]) -> None:
+    server = start("--max-upload-bytes", str(4 * 16 * 2**20))
+    with ExitStack() as opened:
+        for _ in range(8):
+            opened.enter_context(stall(server))
+        assert max(seconds_of(3, server)) < UPLOAD_SECONDS / 2
+
+
+def test_another_address_does_not_feel_them(start: Callable[..., RunningServer]) -> None:
+    server = start("--max-upload-bytes", str(10 * 16 * 2**20))
+    with ExitStack() as opened:
+        for _ in range(100):
+            opened.enter_context(stall(server, "127.0.0.2"))
+        # In less than an upload's grace: nobody had to give way.
+        assert max(seconds_of(20, server)) < 4
+
+
+def test_cancelled_uploads_leave_no_memory_behind(demo_server: RunningServer) -> None:
+    large = service_pb2.RecognizeRequest(audio_config=RAW, audio=bytes(9 * 2**20))
+
+    def cancel(count: int) -> None:
+        with demo_server.channel() as channel:
+            recognize = service_pb2_grpc.EmotionRecognitionServiceStub(channel).Recognize
+            for number in range(count):
+                call = recognize.future(large)
+                time.sleep(0.002 * (number % 10))
+                call.cancel()
+
+    cancel(30)
+    before = memory(demo_server)
+    cancel(150)
+    assert seconds_of(1, demo_server)
+    assert memory(demo_server) - before < 100 * 2**20
+
+
+@pytest.mark.parametrize("size", [15 * 2**20, 16 * 2**20 + 1, 300 * 2**20])
+def test_little_that_inflates_to_much_is_refused(
+    start: Callable[..., RunningServer], size: int
+) -> None:
+    server = start()
+    bomb = service_pb2.RecognizeRequest(audio_config=RAW, audio=bytes(size)).SerializeToString()
+    with server.channel() as channel:
+        recognize = channel.unary_unary("/emotion2vec.v1.EmotionRecognitionService/Recognize")
+        calls = [
+            recognize.future(bomb, compression=grpc.Compression.Gzip)
+            for _ in range(64 if size < 2**28 else 1)
+        ]
+        codes = {call.exception().code() for call in calls}
+    assert codes == {Code.RESOURCE_EXHAUSTED}
+    assert seconds_of(1, server)
+    assert memory(server, "VmHWM") < 2 * 2**30
+
+
+def test_much_metadata_costs_its_own_call_alone(demo_server: RunningServer) -> None:
+    with demo_server.channel() as channel:
+        recognize = service_pb2_grpc.EmotionRecognitionServiceStub(channel).Recognize
+        others = [recognize.future(POLITE) for _ in range(8)]
+        metadata = [(f"key-{number}", "x" * 1000) for number in range(64)]
+        assert recognize.future(POLITE, metadata=metadata).exception().code() in (
+            Code.RESOURCE_EXHAUSTED,
+            Code.UNKNOWN,
+            Code.INTERNAL,
+        )
+        assert all(call.result().result.label for call in others)
+        assert recognize(POLITE).result.label
+
+
+@pytest.mark.parametrize("token", ["letmein ", "letmein\t", " letmein", "nonsense", ""])
+def test_a_token_that_is_not_quite_right_is_told(
+    start: Callable[..., RunningServer], tmp_path: Path, token: str
+) -> None:
+    """A blank at its end is no difference; whatever else ends with a reason."""
+    tokens = tmp_path / "tokens"
+    tokens.write_text("letmein \n")
+    server = start("--token-file", str(tokens))
+    with server.channel() as channel:
+        recognize = service_pb2_grpc.EmotionRecognitionServiceStub(channel).Recognize
+        call = recognize.future(POLITE, metadata=[("authorization", f"Bearer {token}")])
+        error = call.exception()
+    if token.strip() == "letmein":
+        assert error is None or error.details()
+    else:
+        assert error.code() is Code.UNAUTHENTICATED
+        assert "authorization: Bearer TOKEN" in error.details()
+        assert server.log.find("no valid token.*Recognize.*127.0.0.1")
+
+
+def test_a_hang_up_signal_stops_nothing(start: Callable[..., RunningServer]) -> None:
+    import signal
+
+    server = start()
+    server.process.send_signal(signal.SIGHUP)
+    assert server.log.find("SIGHUP")
+    assert seconds_of(1, server)
