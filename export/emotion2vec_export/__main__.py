@@ -6,6 +6,7 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 from emotion2vec_runtime.bundle import ModelName, Parity
@@ -38,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="emotion2vec-export",
         description="Turn an emotion2vec checkpoint into a bundle that emotion2vec-server serves.",
     )
+    parser.add_argument("--version", action="version", version=version("emotion2vec-export"))
     parser.add_argument(
         "source",
         metavar="SOURCE",

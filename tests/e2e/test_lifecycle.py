@@ -162,6 +162,12 @@ def test_a_port_in_use_stops_the_start() -> None:
     assert "--port" in line
 
 
+def test_an_address_that_is_none_is_named() -> None:
+    status, line = fails_to_start("--host", "300.1.1.1")
+    assert status == 1
+    assert "--host 300.1.1.1: no such address" in line
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 
 import grpc
@@ -73,6 +74,7 @@ def test_a_reply_has_all_that_was_asked_for(stub: Stub, examples: list[Path]) ->
     )
     assert reply.metadata.model_version == model.version
     assert reply.metadata.batch_size >= 1
+    assert reply.metadata.server_version == version("emotion2vec-server")
 
 
 def test_nothing_is_sent_that_was_not_asked_for(stub: Stub, examples: list[Path]) -> None:

@@ -78,7 +78,11 @@ DOORS = {
         Door("numpy", "numpy", EVERYWHERE),
         Door("prometheus_client", "prometheus-client", {"process.metrics"}),
         Door("pydantic", "pydantic", {"process.settings"}),
-        Door("pydantic_settings", "pydantic-settings", {"process.settings"}),
+        Door(
+            "pydantic_settings",
+            "pydantic-settings",
+            {"process.command_line", "process.settings"},
+        ),
         Door("uvloop", "uvloop", {"__main__"}),
     ),
     "emotion2vec_client": (

@@ -197,6 +197,7 @@ def _metadata(message: recognition_pb2.ResponseMetadata) -> results.Metadata:
         queue_duration=_seconds(message.queue_duration),
         inference_duration=_seconds(message.inference_duration),
         batch_size=message.batch_size,
+        server_version=message.server_version,
     )
 
 

@@ -145,6 +145,8 @@ class Metadata:
     inference_duration: float
     batch_size: int
     """Of the largest batch that this audio was part of."""
+    server_version: str = ""
+    """Release of the server; empty where it is older than this field."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -127,7 +127,7 @@ class Warning(_message.Message):
     def __init__(self, code: _Optional[_Union[WarningCode, str]] = ..., message: _Optional[str] = ...) -> None: ...
 
 class ResponseMetadata(_message.Message):
-    __slots__ = ("model", "model_version", "precision", "provider", "audio_duration", "decode_duration", "queue_duration", "inference_duration", "batch_size")
+    __slots__ = ("model", "model_version", "precision", "provider", "audio_duration", "decode_duration", "queue_duration", "inference_duration", "batch_size", "server_version")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     PRECISION_FIELD_NUMBER: _ClassVar[int]
@@ -137,6 +137,7 @@ class ResponseMetadata(_message.Message):
     QUEUE_DURATION_FIELD_NUMBER: _ClassVar[int]
     INFERENCE_DURATION_FIELD_NUMBER: _ClassVar[int]
     BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
+    SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
     model: str
     model_version: str
     precision: str
@@ -146,4 +147,5 @@ class ResponseMetadata(_message.Message):
     queue_duration: _duration_pb2.Duration
     inference_duration: _duration_pb2.Duration
     batch_size: int
-    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., precision: _Optional[str] = ..., provider: _Optional[str] = ..., audio_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., decode_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., queue_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., inference_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., batch_size: _Optional[int] = ...) -> None: ...
+    server_version: str
+    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., precision: _Optional[str] = ..., provider: _Optional[str] = ..., audio_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., decode_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., queue_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., inference_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., batch_size: _Optional[int] = ..., server_version: _Optional[str] = ...) -> None: ...

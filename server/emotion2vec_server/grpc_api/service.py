@@ -13,7 +13,7 @@ import grpc
 from emotion2vec.v1 import service_pb2
 from emotion2vec_runtime.errors import InvalidRequestError
 
-from emotion2vec_server.grpc_api import messages
+from emotion2vec_server.grpc_api import replies, requests
 from emotion2vec_server.grpc_api.edge import Call, Edge
 from emotion2vec_server.grpc_api.status import Context
 from emotion2vec_server.serving import recordings as recordings_use_case
@@ -69,22 +69,22 @@ class EmotionRecognitionService:
                 call.caller,
                 lambda: _body(context),
                 lambda data: _parse(call, data),
-                messages.recognize_response,
+                replies.recognize_response,
             )
 
         return await self._edge.run(context, recordings_use_case.METHOD, work)
 
-    async def stream_recognize(self, requests: AsyncIterator[bytes], context: Context) -> None:
+    async def stream_recognize(self, incoming: AsyncIterator[bytes], context: Context) -> None:
         async def work(call: Call) -> None:
             await self._streams.run(
-                call.caller, _stream_requests(call, requests), _stream_renderer(), context.write
+                call.caller, _stream_requests(call, incoming), _stream_renderer(), context.write
             )
 
         await self._edge.run(context, streams_use_case.METHOD, work)
 
     async def list_models(self, data: bytes, context: Context) -> bytes:
         async def work(_call: Call) -> bytes:
-            messages.parse(service_pb2.ListModelsRequest, data)
+            requests.parse(service_pb2.ListModelsRequest, data)
             models = [self._describe(model.manifest.name) for model in self._catalog.models()]
             return service_pb2.ListModelsResponse(models=models).SerializeToString()
 
@@ -92,15 +92,15 @@ class EmotionRecognitionService:
 
     async def get_model(self, data: bytes, context: Context) -> bytes:
         async def work(_call: Call) -> bytes:
-            request = messages.parse(service_pb2.GetModelRequest, data)
+            request = requests.parse(service_pb2.GetModelRequest, data)
             model = self._describe(request.name)
             return service_pb2.GetModelResponse(model=model).SerializeToString()
 
         return await self._edge.run(context, "GetModel", work)
 
-    def _describe(self, name: str) -> messages.ModelMessage:
+    def _describe(self, name: str) -> replies.ModelMessage:
         model = self._catalog.get(name)
-        return messages.model_message(
+        return replies.model_message(
             model,
             is_default=model is self._catalog.get(""),
             max_audio_seconds=self._max_audio_seconds,
@@ -118,16 +118,16 @@ async def _body(context: Context) -> bytes:
 
 
 def _parse(call: Call, data: bytes) -> RecordingRequest:
-    message = messages.parse(service_pb2.RecognizeRequest, data)
+    message = requests.parse(service_pb2.RecognizeRequest, data)
     call.request_id = message.request_id
-    return messages.recording_request(message)
+    return requests.recording_request(message)
 
 
 async def _stream_requests(
-    call: Call, requests: AsyncIterator[bytes]
+    call: Call, incoming: AsyncIterator[bytes]
 ) -> AsyncIterator[StreamRequest]:
-    async for data in requests:
-        request = messages.stream_request(messages.parse(service_pb2.StreamRecognizeRequest, data))
+    async for data in incoming:
+        request = requests.stream_request(requests.parse(service_pb2.StreamRecognizeRequest, data))
         if isinstance(request, StreamConfig):
             call.request_id = request.request_id
         yield request
@@ -138,7 +138,7 @@ def _stream_renderer() -> Callable[[OpenStream, StreamEvent], bytes]:
     numbers = count()
 
     def render(opened: OpenStream, event: StreamEvent) -> bytes:
-        message = messages.stream_response(opened, event)
+        message = replies.stream_response(opened, event)
         message.sequence = next(numbers)
         return message.SerializeToString()
 

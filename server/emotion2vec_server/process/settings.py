@@ -15,6 +15,8 @@ from emotion2vec_runtime.recognition.warnings import LOW_CONFIDENCE
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, CliApp, SettingsConfigDict, SettingsError
 
+from emotion2vec_server.process.command_line import command_line
+
 # Short on purpose: Kubernetes sets variables such as EMOTION2VEC_PORT for a service of that name.
 ENVIRONMENT_PREFIX = "E2V_"
 
@@ -48,7 +50,6 @@ class Settings(BaseSettings):
         frozen=True,
         extra="forbid",
         env_prefix=ENVIRONMENT_PREFIX,
-        cli_prog_name="emotion2vec-server",
         cli_kebab_case=True,
         cli_implicit_flags=True,
         cli_hide_none_type=True,
@@ -155,11 +156,12 @@ def read_settings(arguments: list[str]) -> Settings:
     Raises:
         ConfigError: a value is out of range or malformed, or an environment variable with our
             prefix names no setting.
-        SystemExit: `--help`, or a flag that does not exist (argparse's own message and status 2).
+        SystemExit: `--help`, `--version`, or a flag that does not exist (argparse's own message
+            and status 2).
     """
     _refuse_unknown_variables()
     try:
-        return CliApp.run(Settings, cli_args=arguments)
+        return CliApp.run(Settings, cli_args=arguments, cli_settings_source=command_line(Settings))
     except ValidationError as error:
         raise ConfigError(_explain(error)) from error
     except SettingsError as error:

@@ -58,7 +58,7 @@ class Calls:
         self._answers.clear()
         loop = asyncio.get_running_loop()
         end = loop.time() + most
-        while (quiet_at := min(self._latest + pause, end)) > loop.time():
+        while (quiet_at := min(self._latest + pause, end)) > loop.time():  # noqa: ASYNC110
             await asyncio.sleep(quiet_at - loop.time())
 
     def release(self) -> None:

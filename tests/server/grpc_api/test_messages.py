@@ -10,7 +10,7 @@ from emotion2vec_runtime.bundle import Label, Manifest
 from emotion2vec_runtime.errors import InvalidRequestError
 from emotion2vec_runtime.recognition.emotion import Classes
 from emotion2vec_runtime.recognition.warnings import RecognitionWarning, WarningCode
-from emotion2vec_server.grpc_api import messages as wire
+from emotion2vec_server.grpc_api import replies, requests
 
 LABELS = (Label(name="angry", native_name="生气"), Label(name="happy"), Label(name="sad"))
 MANIFEST = Manifest.model_construct(
@@ -22,19 +22,19 @@ MANIFEST = Manifest.model_construct(
 def test_packed_floats_equal_assigned_ones(shape: tuple[int, ...]) -> None:
     values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     expected = recognition_pb2.Embedding(shape=shape, values=values.ravel().tolist())
-    assert wire.embedding(values) == expected
-    assert wire.embedding(values).SerializeToString() == expected.SerializeToString()
+    assert replies.embedding(values) == expected
+    assert replies.embedding(values).SerializeToString() == expected.SerializeToString()
 
 
 def test_packed_floats_of_a_view() -> None:
     values = np.arange(12, dtype=np.float32).reshape(3, 4)[:, ::2]
-    assert list(wire.embedding(values).values) == values.ravel().tolist()
+    assert list(replies.embedding(values).values) == values.ravel().tolist()
 
 
 def test_frame_scores_are_frame_major() -> None:
     classes = Classes(LABELS)
     probabilities = np.array([[0.1, 0.2, 0.7], [0.5, 0.25, 0.25]], dtype=np.float32)
-    message = wire.frame_scores(
+    message = replies.frame_scores(
         probabilities, classes, MANIFEST, first_frame=7, start_seconds=0.14, is_final=False
     )
     assert list(message.probabilities) == probabilities.ravel().tolist()
@@ -45,21 +45,21 @@ def test_frame_scores_are_frame_major() -> None:
 
 def test_emotion_result() -> None:
     emotion = Classes(LABELS, ["sad", "angry"]).emotion(np.array([0, 9, 0], dtype=np.float32))
-    message = wire.emotion_result(emotion)
+    message = replies.emotion_result(emotion)
     assert [score.label for score in message.scores] == ["angry", "sad"]
     assert message.scores[0].native_label == "生气"
     assert [score.probability for score in message.scores] == [0.5, 0.5]
 
 
 def test_every_warning_has_a_code_on_the_wire() -> None:
-    messages = [wire.warning(RecognitionWarning(code, "why")) for code in WarningCode]
+    messages = [replies.warning(RecognitionWarning(code, "why")) for code in WarningCode]
     assert len({message.code for message in messages}) == len(WarningCode)
     assert {message.code for message in messages} == set(recognition_pb2.WarningCode.values()) - {0}
 
 
 def test_every_encoding_is_understood() -> None:
     encodings = [
-        wire.audio_spec(
+        requests.audio_spec(
             audio_pb2.AudioConfig(encoding=value, sample_rate_hertz=8000 if value > 5 else 0)
         ).encoding
         for value in audio_pb2.AudioEncoding.values()
@@ -69,18 +69,18 @@ def test_every_encoding_is_understood() -> None:
 
 def test_an_unknown_encoding_is_named() -> None:
     with pytest.raises(InvalidRequestError, match="77") as error:
-        wire.audio_spec(audio_pb2.AudioConfig(encoding=77))
+        requests.audio_spec(audio_pb2.AudioConfig(encoding=77))
     assert error.value.field == "audio_config.encoding"
 
 
 def test_an_unknown_granularity_is_named() -> None:
     with pytest.raises(InvalidRequestError, match="9") as error:
-        wire.recognition_config(recognition_pb2.RecognitionConfig(granularity=9))
+        requests.recognition_config(recognition_pb2.RecognitionConfig(granularity=9))
     assert error.value.field == "config.granularity"
 
 
 def test_linear16_round_trip_and_clipping() -> None:
     samples = np.array([0, 1, -1, 0.5, 2, -2], dtype=np.float32)
-    back = np.frombuffer(wire.linear16(samples), dtype="<i2")
+    back = np.frombuffer(replies.linear16(samples), dtype="<i2")
     assert back.tolist() == [0, 32767, -32768, 16384, 32767, -32768]
-    assert wire.linear16(back) == wire.linear16(samples)
+    assert replies.linear16(back) == replies.linear16(samples)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,9 @@ def test_a_flag_beats_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--max-batch-seconds", "10"], "max_batch_seconds must be at least max_window_seconds"),
         (["--max-queue-seconds", "20"], "max_queue_seconds must be at least max_window_seconds"),
         (["--max-audio-seconds", "0.5"], "--max-audio-seconds"),
+        (["--max-audio-seconds", "1e9"], "--max-audio-seconds"),
+        (["--max-queue-size", "100000000"], "--max-queue-size"),
+        (["--provider", "abacus"], "--provider: choose of auto, tensorrt, cuda, cpu"),
     ],
 )
 def test_a_bad_value_is_named(arguments: list[str], words: str) -> None:
@@ -65,6 +70,39 @@ def test_an_unknown_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("E2V_PROT", "1")
     with pytest.raises(ConfigError, match="E2V_PROT"):
         read_settings([])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("E2V_PORT", "tcp://10.0.0.1:50051"),
+        ("E2V_SERVICE_HOST", "10.0.0.1"),
+        ("E2V_PORT_50051_TCP_ADDR", "10.0.0.1"),
+    ],
+)
+def test_what_kubernetes_sets_is_told_from_a_mistake(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match="Kubernetes sets for a service named e2v"):
+        read_settings([])
+
+
+def test_help_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        read_settings(["--help"])
+    shown = capsys.readouterr().out
+    assert stop.value.code == 0
+    assert not re.search(r"tuple\[|\bfloat\b|\bint\b|\bstr\b|None|default: ", shown)
+    for words in ("--model DIR", "--port N", "--max-audio-seconds SECONDS", "(50051)"):
+        assert words in shown
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        read_settings(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out.strip() == version("emotion2vec-server")
 
 
 def test_an_unknown_flag_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,151 @@
+"""Protobuf requests to what the use cases take. Pure translation: no policy, no I/O."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from emotion2vec.v1 import audio_pb2, recognition_pb2, service_pb2
+from emotion2vec_runtime.audio import AudioSpec, Encoding
+from emotion2vec_runtime.errors import InvalidRequestError
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError, Message
+
+from emotion2vec_server.serving.config import Granularity, RecognitionConfig
+from emotion2vec_server.serving.recordings import RecordingRequest
+from emotion2vec_server.serving.streams import StreamConfig, StreamRequest
+from emotion2vec_server.streaming.reader import EndUtterance
+
+M = TypeVar("M", bound=Message)
+
+_ENCODINGS = {
+    audio_pb2.AUDIO_ENCODING_UNSPECIFIED: Encoding.DETECT,
+    audio_pb2.AUDIO_ENCODING_WAV: Encoding.WAV,
+    audio_pb2.AUDIO_ENCODING_FLAC: Encoding.FLAC,
+    audio_pb2.AUDIO_ENCODING_MP3: Encoding.MP3,
+    audio_pb2.AUDIO_ENCODING_OGG: Encoding.OGG,
+    audio_pb2.AUDIO_ENCODING_M4A: Encoding.M4A,
+    audio_pb2.AUDIO_ENCODING_LINEAR16: Encoding.LINEAR16,
+    audio_pb2.AUDIO_ENCODING_FLOAT32: Encoding.FLOAT32,
+    audio_pb2.AUDIO_ENCODING_MULAW: Encoding.MULAW,
+    audio_pb2.AUDIO_ENCODING_ALAW: Encoding.ALAW,
+}
+_GRANULARITIES = {
+    recognition_pb2.GRANULARITY_UNSPECIFIED: None,
+    recognition_pb2.GRANULARITY_UTTERANCE: Granularity.UTTERANCE,
+    recognition_pb2.GRANULARITY_FRAME: Granularity.FRAME,
+}
+
+
+def parse(kind: type[M], data: bytes) -> M:
+    """A message of this kind.
+
+    Raises:
+        InvalidRequestError: the bytes are none.
+    """
+    try:
+        return kind.FromString(data)
+    except DecodeError as error:
+        raise InvalidRequestError(
+            "", f"the request is no {kind.DESCRIPTOR.name}; use the .proto files of this server"
+        ) from error
+
+
+def recording_request(message: service_pb2.RecognizeRequest) -> RecordingRequest:
+    """The request of a Recognize call.
+
+    Raises:
+        InvalidRequestError: an enum value that does not exist, or an audio_config that contradicts
+            itself.
+    """
+    return RecordingRequest(
+        message.request_id,
+        recognition_config(message.config),
+        audio_spec(message.audio_config),
+        message.audio,
+    )
+
+
+def stream_request(message: service_pb2.StreamRecognizeRequest) -> StreamRequest:
+    """One message of a StreamRecognize call.
+
+    Raises:
+        InvalidRequestError: it is empty, or its config has a value that does not exist.
+    """
+    match message.WhichOneof("request"):
+        case "audio":
+            return message.audio
+        case "end_utterance":
+            return EndUtterance()
+        case "config":
+            return _stream_config(message.config)
+        case _:
+            raise InvalidRequestError("request", "send audio or end_utterance")
+
+
+def _stream_config(message: service_pb2.StreamConfig) -> StreamConfig:
+    detection = message.voice_activity_detection
+    if detection not in service_pb2.VoiceActivityDetection.values():
+        raise InvalidRequestError("config.voice_activity_detection", f"unknown value {detection}")
+    try:
+        config = recognition_config(message.config)
+        audio = audio_spec(message.audio_config)
+    except InvalidRequestError as error:
+        raise InvalidRequestError(f"config.{error.field}", str(error)) from error
+    return StreamConfig(
+        message.request_id,
+        config,
+        audio,
+        window=seconds(message, "window"),
+        hop=seconds(message, "hop"),
+        lookahead=seconds(message, "lookahead"),
+        interim_results=message.interim_results,
+        voice_activity_detection=detection != service_pb2.VOICE_ACTIVITY_DETECTION_DISABLED,
+    )
+
+
+def recognition_config(message: recognition_pb2.RecognitionConfig) -> RecognitionConfig:
+    """What the caller asks for.
+
+    Raises:
+        InvalidRequestError: a granularity that does not exist.
+    """
+    if message.granularity not in _GRANULARITIES:
+        raise InvalidRequestError(
+            "config.granularity",
+            f"unknown granularity {message.granularity}; use GRANULARITY_UTTERANCE or "
+            "GRANULARITY_FRAME",
+        )
+    return RecognitionConfig(
+        model=message.model,
+        granularity=_GRANULARITIES[message.granularity],
+        return_embedding=message.return_embedding,
+        return_frame_embeddings=message.return_frame_embeddings,
+        return_processed_audio=message.return_processed_audio,
+        allowed_labels=tuple(message.allowed_labels),
+    )
+
+
+def audio_spec(message: audio_pb2.AudioConfig) -> AudioSpec:
+    """The audio's description.
+
+    Raises:
+        InvalidRequestError: an encoding that does not exist, or values that contradict it.
+    """
+    if message.encoding not in _ENCODINGS:
+        raise InvalidRequestError(
+            "audio_config.encoding",
+            f"unknown encoding {message.encoding}; see AudioEncoding, or leave it unset to detect",
+        )
+    return AudioSpec(
+        _ENCODINGS[message.encoding],
+        sample_rate=message.sample_rate_hertz or None,
+        channels=message.channel_count or 1,
+    )
+
+
+def seconds(message: Message, field: str) -> float | None:
+    """A Duration field in seconds; None where it is not set."""
+    if not message.HasField(field):
+        return None
+    value: Duration = getattr(message, field)
+    return value.seconds + value.nanos * 1e-9
