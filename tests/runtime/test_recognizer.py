@@ -134,3 +134,16 @@ def test_without_onnx_runtime_it_says_what_to_install() -> None:
     assert done.returncode == 1
     assert "pip install 'emotion2vec-runtime[cpu]', or 'emotion2vec-server[cpu]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_example_does_what_it_says() -> None:
+    example = Path(__file__).parents[2] / "examples" / "in_process.py"
+    done = subprocess.run(
+        [sys.executable, str(example), *map(str, EXAMPLES[:2])],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [line.split(": ")[1].split()[0] for line in done.stdout.splitlines()] == [
+        path.stem for path in EXAMPLES[:2]
+    ]
