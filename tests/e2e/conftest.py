@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -84,11 +84,15 @@ class RunningServer:
         return grpc.insecure_channel(self.address, options=unlimited)
 
 
-def start_server(*arguments: str, **environment: str) -> RunningServer:
+COMMAND = (sys.executable, "-m", "emotion2vec_server")
+
+
+def start_server(
+    *arguments: str, command: Sequence[str] = COMMAND, **environment: str
+) -> RunningServer:
     """Starts `emotion2vec-server` on free ports and waits until it serves."""
-    command = [sys.executable, "-m", "emotion2vec_server", "--port", "0", "--metrics-port", "0"]
     process = subprocess.Popen(
-        [*command, *arguments],
+        [*command, "--port", "0", "--metrics-port", "0", *arguments],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **environment},

@@ -110,6 +110,22 @@ def test_sigterm_loses_nothing() -> None:
     assert refused <= {grpc.StatusCode.UNAVAILABLE}
 
 
+def test_it_runs_on_plain_asyncio() -> None:
+    """As on Windows, where there is no uvloop, nor signal handlers of a loop."""
+    code = (
+        "import asyncio, sys; sys.modules['uvloop'] = None\n"
+        "def refuse(*_): raise NotImplementedError\n"
+        "asyncio.SelectorEventLoop.add_signal_handler = refuse\n"
+        "import signal; del signal.SIGHUP\n"
+        "from emotion2vec_server.__main__ import main; sys.exit(main())"
+    )
+    server = start_server(command=(sys.executable, "-c", code))
+    with server.channel() as channel, ThreadPoolExecutor(8) as callers:
+        replies = list(callers.map(recognize, [channel] * 16))
+    assert all(reply.result.label for reply in replies)
+    assert server.stop() == 0
+
+
 def test_a_drained_stream_finishes_its_utterance() -> None:
     server = start_server()
     kind = service_pb2.StreamRecognizeRequest

@@ -62,7 +62,7 @@ class _Decoded(NamedTuple):
     seconds: float
 
 
-class _Question(NamedTuple):
+class _ParsedRequest(NamedTuple):
     """A request, when nothing of its bytes is needed any more."""
 
     request_id: str
@@ -108,28 +108,28 @@ class Recordings:
         Raises:
             RequestError: it can't be served, or not now.
         """
-        question = await self._take_in(caller, read, parse)
-        audio = question.decoded.audio
+        parsed = await self._take_in(caller, read, parse)
+        audio = parsed.decoded.audio
         self._observer.audio(METHOD, audio.seconds)
-        completed = await question.model.recognize(
+        completed = await parsed.model.recognize(
             audio.samples,
             deadline=caller.deadline,
-            frame_embeddings=question.options.frame_embeddings,
+            frame_embeddings=parsed.options.frame_embeddings,
             caller=caller.name,
         )
         if _log.isEnabledFor(logging.DEBUG):
-            _log.debug("recognized", extra=_log_fields(question, completed))
+            _log.debug("recognized", extra=_log_fields(parsed, completed))
         if not completed.result.segments:
-            return render(self._answer(question, completed))
+            return render(self._answer(parsed, completed))
         # Minutes of frames take long enough to be felt by the other callers.
-        return await self._off_loop(lambda: render(self._answer(question, completed)))
+        return await self._off_loop(lambda: render(self._answer(parsed, completed)))
 
     async def _take_in(
         self,
         caller: Caller,
         read: Callable[[], Awaitable[bytes]],
         parse: Callable[[bytes], RecordingRequest],
-    ) -> _Question:
+    ) -> _ParsedRequest:
         """Reads and decodes a request; its bytes are given up with that.
 
         A model without room for the result is found out as soon as can be: before the body is read
@@ -150,25 +150,25 @@ class Recordings:
                 decoded = await self._off_loop(
                     lambda: _decode(request.content, request.audio, limit)
                 )
-            return _Question(request.request_id, model, options, decoded)
+            return _ParsedRequest(request.request_id, model, options, decoded)
 
     async def _off_loop(self, work: Callable[[], R]) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
-    def _answer(self, question: _Question, completed: Completed[Recognition]) -> Answer:
+    def _answer(self, parsed: _ParsedRequest, completed: Completed[Recognition]) -> Answer:
         result = interpret(
             completed.result,
-            question.decoded.audio.samples,
-            question.options,
-            question.model.manifest,
-            warnings=question.decoded.warnings,
+            parsed.decoded.audio.samples,
+            parsed.options,
+            parsed.model.manifest,
+            warnings=parsed.decoded.warnings,
             low_confidence=self._limits.low_confidence,
         )
         return Answer(
-            question.request_id,
-            question.model,
+            parsed.request_id,
+            parsed.model,
             result,
-            decode_seconds=question.decoded.seconds,
+            decode_seconds=parsed.decoded.seconds,
             queue_seconds=completed.queue_seconds,
             run_seconds=completed.run_seconds,
             batch_size=completed.batch_size,
@@ -182,12 +182,12 @@ def _decode(data: bytes, spec: AudioSpec, max_seconds: float) -> _Decoded:
     return _Decoded(audio, warnings, time.perf_counter() - began)
 
 
-def _log_fields(question: _Question, completed: Completed[Recognition]) -> dict[str, object]:
+def _log_fields(parsed: _ParsedRequest, completed: Completed[Recognition]) -> dict[str, object]:
     return {
-        "request_id": question.request_id,
-        "model": question.model.manifest.name,
-        "audio_seconds": round(question.decoded.audio.seconds, 3),
-        "decode_ms": round(1000 * question.decoded.seconds, 2),
+        "request_id": parsed.request_id,
+        "model": parsed.model.manifest.name,
+        "audio_seconds": round(parsed.decoded.audio.seconds, 3),
+        "decode_ms": round(1000 * parsed.decoded.seconds, 2),
         "queue_ms": round(1000 * completed.queue_seconds, 2),
         "inference_ms": round(1000 * completed.run_seconds, 2),
         "batch_size": completed.batch_size,
