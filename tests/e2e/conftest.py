@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -105,6 +105,19 @@ def start_server(
         process.wait(LIMIT)
         raise RuntimeError("the server did not start:\n" + "\n".join(log.lines))
     return RunningServer(process, serving[1], metrics[1] if metrics else "", log)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., RunningServer]]:
+    """Starts servers for one test, which must end well."""
+    servers: list[RunningServer] = []
+
+    def start(*arguments: str) -> RunningServer:
+        servers.append(start_server(*arguments))
+        return servers[-1]
+
+    yield start
+    assert [server.stop() for server in servers] == [0] * len(servers)
 
 
 @pytest.fixture(scope="session")

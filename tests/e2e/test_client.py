@@ -6,7 +6,6 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -29,8 +28,6 @@ from emotion2vec_client import (
     UnauthenticatedError,
 )
 
-from tests.e2e.conftest import RunningServer, start_server
-
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.flac"))
 
 
@@ -38,20 +35,6 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.flac"))
 def client(demo_server: Any) -> Any:
     with Client(demo_server.address) as client:
         yield client
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[..., RunningServer]]:
-    """Starts servers for one test."""
-    servers = []
-
-    def start(*arguments: str) -> RunningServer:
-        servers.append(start_server(*arguments))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.stop()
 
 
 def probabilities(emotion: Any) -> list[float]:

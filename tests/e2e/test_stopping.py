@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import grpc
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from emotion2vec.v1 import audio_pb2, service_pb2, service_pb2_grpc
 
-from tests.e2e.conftest import RunningServer, start_server
+from tests.e2e.conftest import RunningServer
 
 NOISE = np.random.default_rng(0).integers(-9000, 9000, 16000).astype("<i2").tobytes()
 REQUEST = service_pb2.RecognizeRequest(
@@ -22,18 +22,6 @@ REQUEST = service_pb2.RecognizeRequest(
     audio=NOISE,
 )
 ROUND_ROBIN = '{"loadBalancingConfig": [{"round_robin": {}}]}'
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[..., RunningServer]]:
-    servers: list[RunningServer] = []
-
-    def start(*arguments: str) -> RunningServer:
-        servers.append(start_server(*arguments))
-        return servers[-1]
-
-    yield start
-    assert [server.stop() for server in servers] == [0] * len(servers)
 
 
 class Load:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pytest
 from emotion2vec.v1 import audio_pb2, service_pb2, service_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.e2e.conftest import RunningServer, start_server
+from tests.e2e.conftest import RunningServer
 from tests.e2e.raw_call import RawCall
 
 Code = grpc.StatusCode
@@ -22,18 +22,6 @@ RAW = audio_pb2.AudioConfig(encoding=audio_pb2.AUDIO_ENCODING_LINEAR16, sample_r
 POLITE = service_pb2.RecognizeRequest(audio_config=RAW, audio=SPEECH)
 UPLOAD_SECONDS = 60.0
 """What an upload may take: who waits for the strangers' to end waits so long."""
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[..., RunningServer]]:
-    servers: list[RunningServer] = []
-
-    def start(*arguments: str) -> RunningServer:
-        servers.append(start_server(*arguments))
-        return servers[-1]
-
-    yield start
-    assert [server.stop() for server in servers] == [0] * len(servers)
 
 
 def memory(server: RunningServer, field: str = "VmRSS") -> int:

@@ -50,28 +50,28 @@ class Edge:
         began = time.monotonic()
         call = Call(method, Caller(self._name(context), _deadline(context, began)))
         status = "OK"
-        with self._calls.under_way():
-            try:
+        try:
+            with self._calls.under_way():
                 result = await work(call)
                 await self._calls.may_answer()
                 return result
-            except RequestError as error:
-                status = error.status
-                _log_refusal(call, error)
-                await abort(context, error)
-            except asyncio.CancelledError:
-                deadline = call.caller.deadline
-                is_late = deadline is not None and time.monotonic() >= deadline
-                status = "DEADLINE_EXCEEDED" if is_late else "CANCELLED"
-                raise
-            except Exception:  # noqa: BLE001 (the edge: nothing passes it but a status)
-                status = "INTERNAL"
-                _log.exception("unforeseen error in a request", extra=_fields(call))
-                await context.abort(
-                    grpc.StatusCode.INTERNAL, "internal error; the server's log has more"
-                )
-            finally:
-                self._observer.ended(method, status, time.monotonic() - began)
+        except RequestError as error:
+            status = error.status
+            _log_refusal(call, error)
+            await abort(context, error)
+        except asyncio.CancelledError:
+            deadline = call.caller.deadline
+            is_late = deadline is not None and time.monotonic() >= deadline
+            status = "DEADLINE_EXCEEDED" if is_late else "CANCELLED"
+            raise
+        except Exception:  # noqa: BLE001 (the edge: nothing passes it but a status)
+            status = "INTERNAL"
+            _log.exception("unforeseen error in a request", extra=_fields(call))
+            await context.abort(
+                grpc.StatusCode.INTERNAL, "internal error; the server's log has more"
+            )
+        finally:
+            self._observer.ended(method, status, time.monotonic() - began)
 
     def _name(self, context: Context) -> str:
         """Whom to share with others: the holder of a token, or else an address."""

@@ -24,8 +24,9 @@ from emotion2vec_server.serving.recordings import Recordings
 from emotion2vec_server.serving.streams import Streams
 from emotion2vec_server.serving.tokens import Tokens
 
-_MAX_CALLS = 8192
-"""Under way at once, over all connections: each that waits may hold 64 KiB that were sent."""
+_MAX_CALLS = 16_384
+"""Twice what the use cases take: theirs are refused with a time to come back, and health checks
+still have their answer."""
 _MAX_CONNECTIONS = 4096
 _STREAMS_OF_A_CONNECTION = 2048
 _PING_AFTER_MS = 60_000

@@ -14,13 +14,19 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from emotion2vec_server.errors import OverloadedError
+
+_RETRY_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
 class Calls:
-    """Counts the calls; to be made within the event loop that runs it."""
+    """Counts and bounds the calls; to be made within the event loop that runs it."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 8192) -> None:
+        """`most` may be under way at once, streams among them: each that waits may hold 64 KiB that
+        its caller has sent."""
+        self._most = most
         self._under_way = 0
         self._latest = -math.inf
         """When a call began or ended last, on the event loop's clock."""
@@ -31,7 +37,16 @@ class Calls:
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
-        """A call, from its beginning to its end."""
+        """A call, from its beginning to its end.
+
+        Raises:
+            OverloadedError: too many are under way.
+        """
+        if self._under_way >= self._most:
+            raise OverloadedError(
+                f"{self._most} calls are under way; try again in {_RETRY_SECONDS:g} s",
+                _RETRY_SECONDS,
+            )
         loop = asyncio.get_running_loop()
         self._under_way += 1
         self._latest = loop.time()

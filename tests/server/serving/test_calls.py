@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+from emotion2vec_server.errors import OverloadedError
 from emotion2vec_server.serving.calls import Calls
 
 
@@ -56,6 +58,17 @@ async def test_who_never_stops_asking_is_not_waited_for_for_ever() -> None:
     asking.cancel()
     calls.release()
     await asyncio.gather(*tasks)
+
+
+async def test_too_many_are_refused_with_a_time_to_come_back() -> None:
+    calls = Calls(most=2)
+    with calls.under_way(), calls.under_way():
+        with pytest.raises(OverloadedError) as refused, calls.under_way():
+            pass
+        assert refused.value.retry_after
+    with calls.under_way():
+        pass
+    await calls.ended(0)
 
 
 async def test_where_nobody_asks_it_is_quiet_at_once() -> None:
