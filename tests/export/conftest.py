@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from emotion2vec_export.synthetic import LABELS, Size, write_synthetic
 from emotion2vec_runtime.bundle import Parity
 
@@ -23,12 +22,6 @@ class Silence:
     def measured(self, precision: str, parity: Parity) -> None: ...
 
     def unmeasured(self, precision: str, why: str) -> None: ...
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """Small models gain nothing by more."""
-    torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from emotion2vec_export import pipeline
 from emotion2vec_export.__main__ import main
 from emotion2vec_export.checkpoint import read_checkpoint
@@ -19,6 +20,9 @@ from emotion2vec_export.graph import write_graph
 from emotion2vec_export.model import Emotion2vec
 from emotion2vec_export.synthetic import LABELS, Size, write_synthetic
 from emotion2vec_export.weights import load_model
+
+# Small models gain nothing by more threads, which wait for each other in loops.
+torch.set_num_threads(1)
 
 MICRO = Size(embed_dim=32, heads=4, prenet_depth=1, depth=2, channels=16, conv_pos_groups=4)
 # TensorRT's attention wants 32 values a head.
