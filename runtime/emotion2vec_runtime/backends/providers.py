@@ -54,7 +54,7 @@ class Provider:
     instances: int | None = None
     # A first run does what all others do.
     warm_up: tuple[Shape, ...] = ((1, 49),)
-    measuring_seconds: float = 1.5
+    measuring_seconds: float = 1.0
 
 
 # Libraries of a GPU choose kernels by shape.
