@@ -5,7 +5,7 @@ clips arrive when they arrive, whether or not the server keeps up, and a latency
 moment the clip should have been sent, so that a server which stalls can't hide it.
 
 Only what happens after the warm-up is counted. What is under way at the end is waited for, so that
-no load is left behind for the next measurement.
+no load is left behind for the next measurement; of it, failures count.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import math
 import sys
 import time
 import urllib.request
@@ -85,6 +86,7 @@ class Recorder:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._on = False
+        self._began = self._ended = math.inf
         self.outcome = Outcome()
 
     def begin(self) -> None:
@@ -95,11 +97,11 @@ class Recorder:
 
     def end(self) -> None:
         self._on = False
+        self._ended = time.perf_counter()
         outcome = self.outcome
-        outcome.seconds = time.perf_counter() - self._began
+        outcome.seconds = self._ended - self._began
         outcome.client_cpu_seconds = time.process_time() - self._client
         outcome.server_cpu_seconds = process.cpu_seconds(self._job.pid) - self._server
-        outcome.errors = {kind: len(took) for kind, took in outcome.failed_after.items()}
 
     def answered(self, seconds: float, audio_seconds: float, answer: Answer) -> None:
         if not self._on:
@@ -112,9 +114,13 @@ class Recorder:
             outcome.queue_seconds.append(answer.queue_seconds)
             outcome.inference_seconds.append(answer.inference_seconds)
 
-    def failed(self, kind: str, seconds: float) -> None:
-        if self._on:
-            self.outcome.failed_after.setdefault(kind, []).append(seconds)
+    def failed(self, kind: str, due: float) -> None:
+        """A call failed that was due at `due`: of a server that hangs it shows after the end only,
+        so what was under way while this was on counts, too."""
+        now, outcome = time.perf_counter(), self.outcome
+        if self._began < now and due < self._ended:
+            outcome.failed_after.setdefault(kind, []).append(now - due)
+            outcome.errors[kind] = len(outcome.failed_after[kind])
 
 
 class Load:
@@ -165,11 +171,11 @@ class Load:
             async with asyncio.timeout(self._job.timeout):
                 answer = await self._target.call(clip)
         except CallError as error:
-            self.recorder.failed(str(error), time.perf_counter() - due)
+            self.recorder.failed(str(error), due)
             # A server that refuses at once must not turn callers into a busy loop.
             await asyncio.sleep(0.01)
         except TimeoutError:
-            self.recorder.failed("timeout", time.perf_counter() - due)
+            self.recorder.failed("timeout", due)
         else:
             self.recorder.answered(time.perf_counter() - due, self._seconds[clip], answer)
 

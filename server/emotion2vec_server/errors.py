@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from emotion2vec_runtime.errors import Emotion2vecError, RequestError
 
+RETRY_SECONDS = 1.0
+"""When to come back where nothing is known that would say it better."""
+
 
 class StartupError(Emotion2vecError):
     """The server can't start, for another reason than its models: a port, say."""
@@ -39,6 +42,15 @@ class UnavailableError(RequestError):
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+def stopping() -> UnavailableError:
+    """The server takes no more work: it is on its way out."""
+    return UnavailableError("the server is shutting down; ask another one", RETRY_SECONDS)
+
+
+class OutOfMemoryForOneError(OverloadedError):
+    """Memory ran out on one clip alone: of a small one, the model itself has no room."""
 
 
 class UnauthenticatedError(RequestError):

@@ -84,6 +84,12 @@ async def test_a_server_that_hangs_is_counted_and_left() -> None:
     assert outcome.errors.keys() == {"timeout"}
 
 
+async def test_a_server_that_hangs_for_longer_than_it_is_measured_is_counted() -> None:
+    outcome = await Load(job(callers=2, timeout=1.0), Fake(60), [1.0]).run()
+    assert outcome.errors == {"timeout": 2}
+    assert min(outcome.failed_after["timeout"]) > 0.9
+
+
 async def test_http_answers_and_refusals() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while head := await reader.readuntil(b"\r\n\r\n"):

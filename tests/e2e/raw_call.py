@@ -11,9 +11,10 @@ import struct
 from collections.abc import Iterator
 from typing import Self
 
-_DATA, _HEADERS, _RESET, _SETTINGS, _GOAWAY = 0, 1, 3, 4, 7
+_DATA, _HEADERS, _RESET, _SETTINGS, _GOAWAY, _WINDOW_UPDATE = 0, 1, 3, 4, 7, 8
 _END_STREAM, _END_HEADERS = 1, 4
 _INITIAL_WINDOW_SIZE = 4
+SERVICE = "emotion2vec.v1.EmotionRecognitionService"
 
 
 class RawCall:
@@ -37,7 +38,7 @@ class RawCall:
         fields = {
             ":method": "POST",
             ":scheme": "http",
-            ":path": f"/emotion2vec.v1.EmotionRecognitionService/{method}",
+            ":path": method if "/" in method else f"/{SERVICE}/{method}",
             ":authority": address,
             "content-type": "application/grpc",
             "te": "trailers",
@@ -66,6 +67,37 @@ class RawCall:
     def send(self, data: bytes, *, end: bool = False) -> None:
         """Sends bytes of the message; at most 16 KiB, and 64 KiB in all."""
         self._socket.sendall(_frame(_DATA, _END_STREAM if end else 0, 1, data))
+
+    def flood(self, size: int) -> int:
+        """Sends bytes of the message as far as flow control lets us, up to `size`; returns how many
+        went. Waits a second for more leave at most."""
+        left = {0: 65_535, 1: 65_535}
+        sent = 0
+        self._socket.settimeout(1.0)
+        stream = self._socket.makefile("rb")
+        try:
+            while sent < size:
+                piece = min(16_384, size - sent, *left.values())
+                if piece > 0:
+                    self.send(bytes(piece))
+                    sent += piece
+                    left = {number: count - piece for number, count in left.items()}
+                    continue
+                head = stream.read(9)
+                if len(head) < 9:
+                    break
+                payload = stream.read(int.from_bytes(head[:3]))
+                number = int.from_bytes(head[5:9])
+                if head[3] == _WINDOW_UPDATE and number in left:
+                    left[number] += int.from_bytes(payload)
+                if head[3] == _SETTINGS and not head[4]:
+                    for at in range(0, len(payload), 6):
+                        key, value = struct.unpack_from(">HI", payload, at)
+                        if key == _INITIAL_WINDOW_SIZE:
+                            left[1] += value - 65_535
+        except TimeoutError:
+            pass
+        return sent
 
     def status(self) -> int | None:
         """Waits for the end of the call: its gRPC status, or None where the connection ended."""

@@ -110,12 +110,29 @@ def test_sigterm_loses_nothing() -> None:
     assert refused <= {grpc.StatusCode.UNAVAILABLE}
 
 
+def test_a_server_that_loads_can_be_stopped() -> None:
+    """Loading is seconds of work in a thread: nobody waits for it."""
+    code = (
+        "import sys, time; from emotion2vec_server.process import app\n"
+        "app.load_models = lambda *_: time.sleep(300)\n"
+        "from emotion2vec_server.__main__ import main; sys.exit(main())"
+    )
+    command = [sys.executable, "-c", code, "--port", "0", "--metrics-port", "0"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert "metrics on" in process.stderr.readline()
+    process.terminate()
+    _, log = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "serving on" not in log
+    assert "Traceback" not in log
+
+
 def test_it_runs_on_plain_asyncio() -> None:
     """As on Windows, where there is no uvloop, nor signal handlers of a loop."""
     code = (
         "import asyncio, sys; sys.modules['uvloop'] = None\n"
-        "def refuse(*_): raise NotImplementedError\n"
-        "asyncio.SelectorEventLoop.add_signal_handler = refuse\n"
+        "del asyncio.SelectorEventLoop.add_signal_handler\n"
         "import signal; del signal.SIGHUP\n"
         "from emotion2vec_server.__main__ import main; sys.exit(main())"
     )

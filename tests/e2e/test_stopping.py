@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,8 +12,10 @@ import grpc
 import numpy as np
 import pytest
 from emotion2vec.v1 import audio_pb2, service_pb2, service_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.e2e.conftest import RunningServer
+from tests.e2e.raw_call import RawCall
 
 NOISE = np.random.default_rng(0).integers(-9000, 9000, 16000).astype("<i2").tobytes()
 REQUEST = service_pb2.RecognizeRequest(
@@ -85,6 +88,20 @@ async def test_what_runs_when_the_last_server_stops_is_answered(
         replies = await asyncio.gather(*calls)
     assert status == 0
     assert all(reply.result.label for reply in replies)
+
+
+async def test_who_watches_or_stalls_does_not_hold_the_stop_up(
+    start: Callable[..., RunningServer],
+) -> None:
+    server = start("--drain-seconds", "60")
+    with RawCall(server.address, "Recognize") as stalled:
+        stalled.announce(100_000)
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+            assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+            began = time.monotonic()
+            assert await asyncio.to_thread(server.stop) == 0
+    assert time.monotonic() - began < 30
 
 
 async def test_a_connection_that_is_old_is_replaced_and_no_call_is_lost(

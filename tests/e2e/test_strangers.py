@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import grpc
 import numpy as np
 import pytest
-from emotion2vec.v1 import audio_pb2, service_pb2, service_pb2_grpc
+from emotion2vec.v1 import audio_pb2, recognition_pb2, service_pb2, service_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.e2e.conftest import RunningServer
@@ -82,6 +82,105 @@ def test_another_address_does_not_feel_them(start: Callable[..., RunningServer])
         assert max(seconds_of(20, server)) < 4
 
 
+def test_flow_control_leaves_what_nobody_reads_with_its_sender(
+    start: Callable[..., RunningServer],
+) -> None:
+    """A call that waits for room holds next to nothing, however much its caller would send."""
+    server = start("--max-upload-bytes", "1")
+    with ExitStack() as opened:
+        opened.enter_context(stall(server))
+        waiting = [opened.enter_context(RawCall(server.address, "Recognize")) for _ in range(3)]
+        for call in waiting:
+            call.announce(15 * 2**20)
+        assert max(call.flood(15 * 2**20) for call in waiting) < 2**18
+
+
+HEALTH = "/grpc.health.v1.Health/"
+
+
+@pytest.mark.parametrize(
+    "method", [f"{HEALTH}Check", f"{HEALTH}Watch", "ListModels", "GetModel", "Recognize"]
+)
+def test_calls_that_say_nothing_shut_nobody_out(
+    start: Callable[..., RunningServer], method: str
+) -> None:
+    server = start("--max-upload-bytes", str(10 * 16 * 2**20), "--max-upload-seconds", "10")
+    with ExitStack() as opened:
+        silent = [
+            opened.enter_context(RawCall(server.address, method, source="127.0.0.2"))
+            for _ in range(300)
+        ]
+        assert max(seconds_of(5, server)) < UPLOAD_SECONDS / 4
+        with server.channel() as channel:
+            health = health_pb2_grpc.HealthStub(channel)
+            health.Check(health_pb2.HealthCheckRequest(), timeout=UPLOAD_SECONDS / 4)
+        # And they end.
+        assert silent[-1].status() in (
+            Code.DEADLINE_EXCEEDED.value[0],
+            Code.RESOURCE_EXHAUSTED.value[0],
+        )
+
+
+def test_streams_that_say_nothing_leave_places_for_others(
+    start: Callable[..., RunningServer],
+) -> None:
+    server = start("--max-streams", "10")
+    kind = service_pb2.StreamRecognizeRequest
+    config = kind(config=service_pb2.StreamConfig(audio_config=RAW))
+    with ExitStack() as opened, server.channel() as channel:
+        for _ in range(30):
+            opened.enter_context(RawCall(server.address, "StreamRecognize", source="127.0.0.2"))
+        stream = service_pb2_grpc.EmotionRecognitionServiceStub(channel).StreamRecognize
+        replies = list(stream(iter([config, kind(audio=SPEECH)]), timeout=UPLOAD_SECONDS))
+    assert replies[-1].WhichOneof("event") == "final"
+
+
+def test_messages_without_audio_are_no_sign_of_life(start: Callable[..., RunningServer]) -> None:
+    server = start("--stream-idle-seconds", "2")
+    kind = service_pb2.StreamRecognizeRequest
+    config = kind(config=service_pb2.StreamConfig(audio_config=RAW))
+
+    def now_and_then() -> Iterator[service_pb2.StreamRecognizeRequest]:
+        yield config
+        for _ in range(100):
+            time.sleep(0.5)
+            yield kind(audio=b"")
+
+    with server.channel() as channel:
+        stream = service_pb2_grpc.EmotionRecognitionServiceStub(channel).StreamRecognize
+        with pytest.raises(grpc.RpcError) as late:
+            list(stream(now_and_then(), timeout=UPLOAD_SECONDS))
+        with pytest.raises(grpc.RpcError) as flood:
+            list(stream(iter([config, *[kind(audio=b"")] * 1000]), timeout=UPLOAD_SECONDS))
+    assert late.value.code() is Code.DEADLINE_EXCEEDED
+    assert flood.value.code() is Code.INVALID_ARGUMENT
+
+
+def test_labels_without_end_are_refused(demo_server: RunningServer) -> None:
+    config = recognition_pb2.RecognitionConfig(allowed_labels=["sad"] * 100_000)
+    message = service_pb2.RecognizeRequest(config=config, audio_config=RAW, audio=SPEECH)
+    with demo_server.channel() as channel:
+        recognize = service_pb2_grpc.EmotionRecognitionServiceStub(channel).Recognize
+        error = recognize.future(message, compression=grpc.Compression.Gzip).exception()
+    assert error.code() is Code.INVALID_ARGUMENT
+    assert "256 at most" in error.details()
+
+
+def test_the_log_quotes_no_megabytes(start: Callable[..., RunningServer]) -> None:
+    server = start()
+    message = service_pb2.RecognizeRequest(
+        request_id="i" * 10**6,
+        config=recognition_pb2.RecognitionConfig(model="m" * 10**6),
+        audio_config=RAW,
+        audio=SPEECH,
+    )
+    with server.channel() as channel:
+        recognize = service_pb2_grpc.EmotionRecognitionServiceStub(channel).Recognize
+        assert recognize.future(message).exception().code() is Code.NOT_FOUND
+    assert server.log.find("refused")
+    assert max(map(len, server.log.lines)) < 2000
+
+
 def test_cancelled_uploads_leave_no_memory_behind(demo_server: RunningServer) -> None:
     large = service_pb2.RecognizeRequest(audio_config=RAW, audio=bytes(9 * 2**20))
 
@@ -149,7 +248,7 @@ def test_a_token_that_is_not_quite_right_is_told(
     else:
         assert error.code() is Code.UNAUTHENTICATED
         assert "authorization: Bearer TOKEN" in error.details()
-        assert server.log.find("no valid token.*Recognize.*127.0.0.1")
+        assert server.log.find("refused.*Recognize.*127.0.0.1.*UNAUTHENTICATED")
 
 
 def test_a_hang_up_signal_stops_nothing(start: Callable[..., RunningServer]) -> None:

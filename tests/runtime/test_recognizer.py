@@ -50,7 +50,9 @@ def test_path_bytes_and_samples_are_one(model: Recognizer) -> None:
     samples, _ = soundfile.read(EXAMPLES[1], dtype="int16")
     floats = (samples / 32768).astype(np.float32)
     stereo = np.stack([floats, floats], axis=1)
-    sources = (str(EXAMPLES[1]), EXAMPLES[1].read_bytes(), samples, floats, stereo)
+    double, big = floats.astype(np.float64), samples.astype(">i2")
+    data = EXAMPLES[1].read_bytes()
+    sources = (str(EXAMPLES[1]), data, memoryview(data), samples, floats, stereo, double, big)
     scores = []
     for source in sources:
         emotion = model.recognize(source).emotion
@@ -92,7 +94,11 @@ def test_labels_can_be_chosen(model: Recognizer) -> None:
     [
         (b"no audio", {}, "no WAV"),
         (np.zeros(399, np.float32), {}, "at least 400"),
-        (np.zeros(16000), {}, "float64"),
+        (np.zeros(16000, np.int32), {}, "int32"),
+        (np.zeros((2, 16000), np.float32), {}, "up to 8 channels"),
+        (np.zeros(16000, np.float32), {"sample_rate": 0}, "a rate of 0 Hz"),
+        (5, {}, "can't be a int"),
+        ([0.0, 0.1], {}, "can't be a list"),
         (np.zeros((2, 2, 2), np.int16), {}, r"\[2, 2, 2\]"),
         (np.full(16000, np.nan, np.float32), {}, "NaN"),
         (b"RIFF", {"sample_rate": 8000}, "states its own rate"),

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, NoReturn, cast
 
 import av
 import numpy as np
+from av.audio.fifo import AudioFifo
 from av.packet import Packet
 from numpy.typing import NDArray
 
@@ -141,18 +142,18 @@ def _decode_packet(
 
 
 def _joined(frames: Iterable[av.AudioFrame], rate: int, channels: int) -> Iterator[Float32]:
-    pieces: list[Float32] = []
-    count = 0
+    """Blocks of many frames: to make an array of each would cost a third of an MP3's decoding."""
+    fifo = AudioFifo()
     for frame in frames:
         if frame.sample_rate != rate or frame.layout.nb_channels != channels:
             raise undecodable("the audio changes its sample rate or channels: split it there")
-        pieces.append(_to_float(frame))
-        count += frame.samples
-        if count >= _BLOCK:
-            yield np.concatenate(pieces, axis=1)
-            pieces, count = [], 0
-    if pieces:
-        yield np.concatenate(pieces, axis=1)
+        # The samples count, not their times, which a damaged file may have wrong.
+        frame.pts = None
+        fifo.write(frame)
+        if fifo.samples >= _BLOCK:
+            yield _to_float(cast(av.AudioFrame, fifo.read()))
+    if fifo.samples:
+        yield _to_float(cast(av.AudioFrame, fifo.read()))
 
 
 def _to_float(frame: av.AudioFrame) -> Float32:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion2vec_runtime.arrays import Samples
-from emotion2vec_runtime.audio import AudioSpec, DecodedAudio, Encoding, decode
+from emotion2vec_runtime.audio import SAMPLE_RATE, AudioSpec, DecodedAudio, Encoding, decode
+from emotion2vec_runtime.audio.spec import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 from emotion2vec_runtime.backends.base import Backend
 from emotion2vec_runtime.backends.providers import provider_named
 from emotion2vec_runtime.backends.select import PrecisionChoice, load_backend
@@ -26,7 +27,7 @@ from emotion2vec_runtime.recognition.runner import MAX_BATCH_SECONDS, Clip, Runn
 from emotion2vec_runtime.recognition.warnings import about_audio
 
 AudioSource = str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[Any]
-"""A path, a file's bytes, or samples [n] or [n, channels] of int16 or float32."""
+"""A path, a file's bytes, or samples [n] or [n, channels]: int16, or floats from -1 to 1."""
 
 DEMO_BUNDLE = Path(__file__).parent.parent / "demo"
 """A small model of synthesised speech, to try things with: it knows nothing of people."""
@@ -68,6 +69,8 @@ class Recognizer:
             OSError: the file can't be read.
             OutOfMemoryError, InferenceError: the model failed.
         """
+        if isinstance(allowed_labels, str):
+            raise InvalidRequestError("allowed_labels", "give a list of labels, not one string")
         options = Options(
             Classes(self.manifest.labels, allowed_labels) if allowed_labels else self.classes,
             frame_embeddings=frame_embeddings,
@@ -127,22 +130,40 @@ def load(
 
 def _decode(audio: AudioSource, sample_rate: int | None) -> DecodedAudio:
     if isinstance(audio, np.ndarray):
-        return _decode_array(audio, 16_000 if sample_rate is None else sample_rate)
+        return _decode_array(audio, SAMPLE_RATE if sample_rate is None else sample_rate)
     if sample_rate is not None:
         raise InvalidRequestError("sample_rate", "a file states its own rate: leave it out")
-    data = Path(audio).read_bytes() if isinstance(audio, str | os.PathLike) else bytes(audio)
+    if isinstance(audio, str | os.PathLike):
+        data = Path(audio).read_bytes()
+    elif isinstance(audio, bytes | bytearray | memoryview):
+        data = bytes(audio)
+    else:
+        raise InvalidRequestError(
+            "audio", f"audio can't be a {type(audio).__name__}: give a path, bytes or a NumPy array"
+        )
     return decode(data, AudioSpec(Encoding.DETECT), math.inf)
 
 
 def _decode_array(samples: NDArray[Any], sample_rate: int) -> DecodedAudio:
-    encodings = {np.dtype(np.int16): Encoding.LINEAR16, np.dtype(np.float32): Encoding.FLOAT32}
-    encoding = encodings.get(samples.dtype)
-    if encoding is None or samples.ndim not in (1, 2):
+    is_float = np.issubdtype(samples.dtype, np.floating)
+    channels = samples.shape[1] if samples.ndim == 2 else 1
+    if (
+        not (is_float or np.issubdtype(samples.dtype, np.int16))
+        or samples.ndim not in (1, 2)
+        or not 1 <= channels <= MAX_CHANNELS
+    ):
         raise InvalidRequestError(
             "audio",
-            f"samples are {samples.dtype} of shape {list(samples.shape)}: give int16, or float32 "
-            "from -1 to 1, of shape [n] or [n, channels]",
+            f"samples are {samples.dtype} of shape {list(samples.shape)}: give int16, or floats "
+            f"from -1 to 1, of shape [n] or [n, channels], up to {MAX_CHANNELS} channels",
         )
-    channels = 1 if samples.ndim == 1 else samples.shape[1]
-    wire = samples.astype(samples.dtype.newbyteorder("<"), copy=False).tobytes()
+    if not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
+        raise InvalidRequestError(
+            "sample_rate",
+            f"a rate of {sample_rate} Hz is not supported: resample it to {MIN_SAMPLE_RATE} to "
+            f"{MAX_SAMPLE_RATE} Hz",
+        )
+    encoding = Encoding.FLOAT32 if is_float else Encoding.LINEAR16
+    with np.errstate(over="ignore"):
+        wire = samples.astype("<f4" if is_float else "<i2", copy=False).tobytes()
     return decode(wire, AudioSpec(encoding, sample_rate, channels), math.inf)

@@ -25,7 +25,12 @@ from emotion2vec_server.batching.estimator import Cost
 from emotion2vec_server.batching.fair_queue import Ticket
 from emotion2vec_server.batching.observer import BatchRun, NullObserver, Observer
 from emotion2vec_server.batching.scheduler import Batch, BatchLimits, Scheduler
-from emotion2vec_server.errors import DeadlineExceededError, OverloadedError, UnavailableError
+from emotion2vec_server.errors import (
+    RETRY_SECONDS,
+    DeadlineExceededError,
+    OutOfMemoryForOneError,
+    stopping,
+)
 
 __all__ = ["BatchLimits", "BatchRun", "Batcher", "Completed", "Cost", "Observer"]
 
@@ -35,7 +40,6 @@ Other = TypeVar("Other")
 
 _FAILURES = 3
 """Batches in a row of which nothing succeeded: then the model is failing."""
-_RETRY_AFTER = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -152,7 +156,7 @@ class Batcher(Generic[Item, Result]):
         """
         if self._draining:
             self._observer.rejected("draining")
-            raise UnavailableError("the server is stopping; ask another one", _RETRY_AFTER)
+            raise stopping()
         if frames < 1:
             raise ValueError("frames must be at least 1")
         loop = asyncio.get_running_loop()
@@ -346,6 +350,6 @@ def _failed() -> RequestError:
 
 
 def _no_memory() -> RequestError:
-    return OverloadedError(
-        "memory ran out on this audio alone; send shorter audio, or try later", _RETRY_AFTER
+    return OutOfMemoryForOneError(
+        "memory ran out on this audio alone; send shorter audio, or try later", RETRY_SECONDS
     )

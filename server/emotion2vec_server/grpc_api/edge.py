@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import grpc
 from emotion2vec_runtime.errors import RequestError
 
-from emotion2vec_server.errors import UnauthenticatedError
 from emotion2vec_server.grpc_api.status import Context, abort
 from emotion2vec_server.serving.caller import Caller
 from emotion2vec_server.serving.calls import Calls
@@ -48,10 +48,13 @@ class Edge:
         the log and never onto the wire.
         """
         began = time.monotonic()
-        call = Call(method, Caller(self._name(context), _deadline(context, began)))
+        call = Call(method, Caller(address_of(context.peer()), _deadline(context, began)))
         status = "OK"
         try:
-            with self._calls.under_way():
+            if self._tokens is not None:
+                holder = self._tokens.holder(authorization(context.invocation_metadata()))
+                call.caller = replace(call.caller, name=holder)
+            with self._calls.under_way(call.caller.name):
                 result = await work(call)
                 await self._calls.may_answer()
                 return result
@@ -73,16 +76,6 @@ class Edge:
         finally:
             self._observer.ended(method, status, time.monotonic() - began)
 
-    def _name(self, context: Context) -> str:
-        """Whom to share with others: the holder of a token, or else an address."""
-        if self._tokens is not None:
-            try:
-                return self._tokens.holder(authorization(context.invocation_metadata()))
-            except UnauthenticatedError:
-                # The interceptor stands before every handler: it has been refused there.
-                return ""
-        return address_of(context.peer())
-
 
 def authorization(metadata: object) -> str:
     """The `authorization` of a call's metadata; empty where there is none."""
@@ -93,11 +86,20 @@ def authorization(metadata: object) -> str:
 
 
 def address_of(peer: str) -> str:
-    """The address of a peer as gRPC names it, without its port: that is another one a connection.
+    """Whose the address of a peer is, as gRPC names it: "ipv4:10.0.0.7:50312", or
+    "ipv6:%5B::1%5D:50312".
 
-    "ipv4:10.0.0.7:50312" and "ipv6:%5B::1%5D:50312".
+    Without its port, which is another one a connection; and of IPv6 the first 64 bits, which are
+    what one subscriber has.
     """
-    return peer.rpartition(":")[0] if peer.startswith(("ipv4:", "ipv6:")) else peer
+    kind, _, rest = peer.partition(":")
+    host = rest.rpartition(":")[0].removeprefix("%5B").removesuffix("%5D").partition("%25")[0]
+    if kind == "ipv6":
+        address = ipaddress.IPv6Address(host)
+        if address.ipv4_mapped is not None:
+            return f"ipv4:{address.ipv4_mapped}"
+        return f"ipv6:{ipaddress.IPv6Network((address, 64), strict=False)}"
+    return f"ipv4:{host}" if kind == "ipv4" else peer
 
 
 def _deadline(context: Context, now: float) -> float | None:

@@ -10,6 +10,7 @@ from emotion2vec_runtime.errors import InvalidRequestError
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
 
+from emotion2vec_server.grpc_api.status import Context
 from emotion2vec_server.serving.config import Granularity, RecognitionConfig
 from emotion2vec_server.serving.recordings import RecordingRequest
 from emotion2vec_server.serving.streams import StreamConfig, StreamRequest
@@ -29,6 +30,7 @@ _ENCODINGS = {
     audio_pb2.AUDIO_ENCODING_MULAW: Encoding.MULAW,
     audio_pb2.AUDIO_ENCODING_ALAW: Encoding.ALAW,
 }
+_MOST_LABELS = 256
 _GRANULARITIES = {
     recognition_pb2.GRANULARITY_UNSPECIFIED: None,
     recognition_pb2.GRANULARITY_UTTERANCE: Granularity.UTTERANCE,
@@ -48,6 +50,19 @@ def parse(kind: type[M], data: bytes) -> M:
         raise InvalidRequestError(
             "", f"the request is no {kind.DESCRIPTOR.name}; use the .proto files of this server"
         ) from error
+
+
+async def read_message(context: Context) -> bytes:
+    """The only message of a call, serialized.
+
+    Raises:
+        InvalidRequestError: none comes.
+    """
+    data: object = await context.read()
+    if isinstance(data, bytes):
+        return data
+    # Where it was too large, gRPC has told its caller that, and tells us no more than this.
+    raise InvalidRequestError("", "the call carries no request, or one that is too large; send one")
 
 
 def recording_request(message: service_pb2.RecognizeRequest) -> RecordingRequest:
@@ -107,13 +122,19 @@ def recognition_config(message: recognition_pb2.RecognitionConfig) -> Recognitio
     """What the caller asks for.
 
     Raises:
-        InvalidRequestError: a granularity that does not exist.
+        InvalidRequestError: a granularity that does not exist, or labels without end.
     """
     if message.granularity not in _GRANULARITIES:
         raise InvalidRequestError(
             "config.granularity",
             f"unknown granularity {message.granularity}; use GRANULARITY_UTTERANCE or "
             "GRANULARITY_FRAME",
+        )
+    if len(message.allowed_labels) > _MOST_LABELS:
+        raise InvalidRequestError(
+            "config.allowed_labels",
+            f"{len(message.allowed_labels)} labels: name each that you want once, "
+            f"{_MOST_LABELS} at most",
         )
     return RecognitionConfig(
         model=message.model,

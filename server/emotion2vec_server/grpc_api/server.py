@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import grpc
 from emotion2vec_runtime.errors import ConfigError
-from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import SERVICE_NAME as HEALTH_NAME
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
@@ -23,15 +23,16 @@ from emotion2vec_server.serving.catalog import Catalog
 from emotion2vec_server.serving.recordings import Recordings
 from emotion2vec_server.serving.streams import Streams
 from emotion2vec_server.serving.tokens import Tokens
+from emotion2vec_server.serving.uploads import Uploads
 
-_MAX_CALLS = 16_384
-"""Twice what the use cases take: theirs are refused with a time to come back, and health checks
-still have their answer."""
-_MAX_CONNECTIONS = 4096
+_MAX_CALLS = 65_536
+"""Far more than the use cases take, whose refusals say when to come back. All calls end soon where
+their caller says nothing."""
+_REFLECTION_SECONDS = 10.0
 _STREAMS_OF_A_CONNECTION = 2048
 _PING_AFTER_MS = 60_000
 _PING_ANSWER_MS = 20_000
-_IDLE_MS = 600_000
+_IDLE_MS = 120_000
 
 
 class Tls(NamedTuple):
@@ -46,10 +47,34 @@ class ServerLimits(NamedTuple):
     """Bounds of connections and messages."""
 
     max_message_bytes: int
+    max_connections: int
     max_connection_seconds: float
     """After it a client is asked to open another one, so that new replicas get their share."""
     max_stream_seconds: float
     """What is under way on a connection that is too old may last so long."""
+
+
+class _Reflection(reflection.aio.ReflectionServicer):  # type: ignore[misc]
+    """Reflection that waits for nobody who says nothing."""
+
+    async def ServerReflectionInfo(  # noqa: N802 (gRPC's name)
+        self, request_iterator: AsyncIterator[Any], context: Any
+    ) -> AsyncIterator[Any]:
+        async for reply in super().ServerReflectionInfo(_prompt(request_iterator), context):
+            yield reply
+
+
+async def _prompt(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    """The requests, until none comes for a while."""
+    try:
+        while True:
+            async with asyncio.timeout(_REFLECTION_SECONDS):
+                request = await anext(requests, None)
+            if request is None:
+                return
+            yield request
+    except TimeoutError:
+        return
 
 
 class GrpcServer:
@@ -62,27 +87,26 @@ class GrpcServer:
             options=_options(limits),
             maximum_concurrent_rpcs=_MAX_CALLS,
         )
-        self.health = HealthBoard([SERVICE_NAME])
+        self.health = HealthBoard([SERVICE_NAME], limits.max_message_bytes)
 
     def add(
         self,
         catalog: Catalog,
         recordings: Recordings,
         streams: Streams,
+        uploads: Uploads,
         edge: Edge,
         *,
         max_audio_seconds: float,
     ) -> None:
         """Registers the service, health and reflection."""
         service = EmotionRecognitionService(
-            catalog, recordings, streams, edge, max_audio_seconds=max_audio_seconds
+            catalog, recordings, streams, uploads, edge, max_audio_seconds=max_audio_seconds
         )
         self._server.add_generic_rpc_handlers((service.handler(),))
-        health_pb2_grpc.add_HealthServicer_to_server(self.health.servicer, self._server)
+        self._server.add_generic_rpc_handlers((self.health.handler(),))
         names = (SERVICE_NAME, HEALTH_NAME, reflection.SERVICE_NAME)
-        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
-            reflection.aio.ReflectionServicer(names), self._server
-        )
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(_Reflection(names), self._server)
 
     def listen(self, host: str, port: int, tls: Tls | None) -> int:
         """Takes a port; 0 picks a free one. Returns its number.
@@ -124,7 +148,9 @@ def _options(limits: ServerLimits) -> Sequence[tuple[str, int]]:
         ("grpc.max_receive_message_length", limits.max_message_bytes),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_concurrent_streams", _STREAMS_OF_A_CONNECTION),
-        ("grpc.max_allowed_incoming_connections", _MAX_CONNECTIONS),
+        ("grpc.max_allowed_incoming_connections", limits.max_connections),
+        # It would let each call send megabytes before anybody asks for them.
+        ("grpc.http2.bdp_probe", 0),
         ("grpc.keepalive_time_ms", _PING_AFTER_MS),
         ("grpc.keepalive_timeout_ms", _PING_ANSWER_MS),
         ("grpc.max_connection_idle_ms", _IDLE_MS),
@@ -148,10 +174,11 @@ def _check(tls: Tls) -> None:
     """gRPC would not say which file is wrong."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        context.load_cert_chain(tls.certificate, tls.key)
+        context.load_cert_chain(tls.certificate, tls.key, password="")
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
-            f"--tls-certificate: can't read {tls.certificate} with --tls-key {tls.key}: {error}"
+            f"--tls-certificate: can't read {tls.certificate} with --tls-key {tls.key} ({error}): "
+            "they must be PEM, belong together, and the key have no passphrase"
         ) from error
     if tls.client_ca is not None:
         try:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from itertools import count
+from typing import TypeVar
 
 import grpc
 from emotion2vec.v1 import service_pb2
-from emotion2vec_runtime.errors import InvalidRequestError
+from google.protobuf.message import Message
 
 from emotion2vec_server.grpc_api import replies, requests
 from emotion2vec_server.grpc_api.edge import Call, Edge
@@ -27,7 +28,9 @@ from emotion2vec_server.serving.streams import (
     StreamRequest,
     Streams,
 )
+from emotion2vec_server.serving.uploads import Uploads
 
+M = TypeVar("M", bound=Message)
 SERVICE_NAME = service_pb2.DESCRIPTOR.services_by_name["EmotionRecognitionService"].full_name
 
 
@@ -39,6 +42,7 @@ class EmotionRecognitionService:
         catalog: Catalog,
         recordings: Recordings,
         streams: Streams,
+        uploads: Uploads,
         edge: Edge,
         *,
         max_audio_seconds: float,
@@ -46,17 +50,18 @@ class EmotionRecognitionService:
         self._catalog = catalog
         self._recordings = recordings
         self._streams = streams
+        self._uploads = uploads
         self._edge = edge
         self._max_audio_seconds = max_audio_seconds
 
     def handler(self) -> grpc.GenericRpcHandler:
         """The service, ready to be added to a gRPC server."""
-        unary = grpc.unary_unary_rpc_method_handler
+        # To the caller these are unary. So, a body is read when we ask for it.
+        unary = grpc.stream_unary_rpc_method_handler
         return grpc.method_handlers_generic_handler(
             SERVICE_NAME,
             {
-                # To the caller it is unary. So, the body is read when we ask for it.
-                "Recognize": grpc.stream_unary_rpc_method_handler(self.recognize),
+                "Recognize": unary(self.recognize),
                 "StreamRecognize": grpc.stream_stream_rpc_method_handler(self.stream_recognize),
                 "ListModels": unary(self.list_models),
                 "GetModel": unary(self.get_model),
@@ -67,7 +72,7 @@ class EmotionRecognitionService:
         async def work(call: Call) -> bytes:
             return await self._recordings.recognize(
                 call.caller,
-                lambda: _body(context),
+                lambda: requests.read_message(context),
                 lambda data: _parse(call, data),
                 replies.recognize_response,
             )
@@ -82,21 +87,30 @@ class EmotionRecognitionService:
 
         await self._edge.run(context, streams_use_case.METHOD, work)
 
-    async def list_models(self, data: bytes, context: Context) -> bytes:
-        async def work(_call: Call) -> bytes:
-            requests.parse(service_pb2.ListModelsRequest, data)
+    async def list_models(self, _requests: AsyncIterator[bytes], context: Context) -> bytes:
+        async def work(call: Call) -> bytes:
+            await self._message(service_pb2.ListModelsRequest, call, context)
             models = [self._describe(model.manifest.name) for model in self._catalog.models()]
             return service_pb2.ListModelsResponse(models=models).SerializeToString()
 
         return await self._edge.run(context, "ListModels", work)
 
-    async def get_model(self, data: bytes, context: Context) -> bytes:
-        async def work(_call: Call) -> bytes:
-            request = requests.parse(service_pb2.GetModelRequest, data)
+    async def get_model(self, _requests: AsyncIterator[bytes], context: Context) -> bytes:
+        async def work(call: Call) -> bytes:
+            request = await self._message(service_pb2.GetModelRequest, call, context)
             model = self._describe(request.name)
             return service_pb2.GetModelResponse(model=model).SerializeToString()
 
         return await self._edge.run(context, "GetModel", work)
+
+    async def _message(self, kind: type[M], call: Call, context: Context) -> M:
+        """A call's only message; one of these is small, but who knows what comes."""
+        async with self._uploads.receive(
+            call.caller.name,
+            lambda: requests.read_message(context),
+            lambda data: requests.parse(kind, data),
+        ) as message:
+            return message
 
     def _describe(self, name: str) -> replies.ModelMessage:
         model = self._catalog.get(name)
@@ -105,16 +119,6 @@ class EmotionRecognitionService:
             is_default=model is self._catalog.get(""),
             max_audio_seconds=self._max_audio_seconds,
         )
-
-
-async def _body(context: Context) -> bytes:
-    data: object = await context.read()
-    if isinstance(data, bytes):
-        return data
-    # Where it was too large, gRPC has told its caller that, and tells us no more than this.
-    raise InvalidRequestError(
-        "", "the call carries no request, or one that is too large; send one RecognizeRequest"
-    )
 
 
 def _parse(call: Call, data: bytes) -> RecordingRequest:

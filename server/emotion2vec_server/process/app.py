@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import TypeVar
 
 from emotion2vec_server.grpc_api.edge import Edge
 from emotion2vec_server.grpc_api.server import GrpcServer, ServerLimits, Tls
+from emotion2vec_server.process.cores import available_cores
+from emotion2vec_server.process.files import raise_file_limit
 from emotion2vec_server.process.loading import load_models
 from emotion2vec_server.process.metrics import Metrics
 from emotion2vec_server.process.settings import Settings
@@ -31,7 +37,11 @@ _MOST_QUIET_SECONDS = 1.0
 """Callers who don't wait for answers are never quiet."""
 _FAREWELL_SECONDS = 0.1
 """For GOAWAY to reach the callers before the answers that they wait for."""
+_LAST_REPLIES_SECONDS = 0.5
+_MOST_CONNECTIONS = 4096
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 class Server:
@@ -47,24 +57,28 @@ class Server:
         self._metrics = Metrics()
         self._calls = Calls()
         self._catalog = Catalog()
-        self._executor = ThreadPoolExecutor(settings.decode_threads or None, "decode")
+        self._executor = ThreadPoolExecutor(_decode_threads(settings), "decode")
         self._streams = self._make_streams()
         tokens = read_tokens(settings.token_file) if settings.token_file else None
         limits = ServerLimits(
             max_message_bytes=settings.max_message_bytes,
+            max_connections=_max_connections(),
             max_connection_seconds=settings.max_connection_seconds,
             max_stream_seconds=settings.max_stream_seconds,
         )
         self._grpc = GrpcServer(limits, tokens)
+        self._uploads = self._make_uploads()
         self._grpc.add(
             self._catalog,
             self._make_recordings(),
             self._streams,
+            self._uploads,
             Edge(self._calls, self._metrics, tokens),
             max_audio_seconds=settings.max_audio_seconds,
         )
         self._health = Health(self._catalog, self._grpc.health.show)
         self._stop_metrics: Callable[[], None] | None = None
+        self._listens = False
         self.port = 0
 
     async def start(self) -> None:
@@ -78,38 +92,49 @@ class Server:
         await self._health.wait()
         self.port = self._grpc.listen(settings.host, settings.port, _tls(settings))
         await self._grpc.start()
+        self._listens = True
         if settings.metrics:
             port, self._stop_metrics = self._metrics.serve(settings.host, settings.metrics_port)
-            _log.info(f"metrics on http://{settings.host}:{port}/metrics")
-        models = await asyncio.to_thread(load_models, settings, self._metrics, self._health.model)
+            _log.info(f"metrics on http://{_at(settings.host, port)}/metrics")
+        models = await _in_thread(lambda: load_models(settings, self._metrics, self._health.model))
         self._catalog.open(models)
         await self._health.serve()
-        _log.info(f"serving on {settings.host}:{self.port}")
+        _log.info(f"serving on {_at(settings.host, self.port)}")
 
     async def stop(self) -> None:
         """Sends callers elsewhere, lets accepted work finish within the drain time, then ends."""
-        grace = self._settings.drain_seconds
-        end = time.monotonic() + grace
-        _log.info("draining")
-        await self._health.drain()
-        await self._calls.quiet(_QUIET_SECONDS, _MOST_QUIET_SECONDS)
-        stopping = asyncio.create_task(self._grpc.stop(max(0.0, end - time.monotonic())))
-        await asyncio.sleep(_FAREWELL_SECONDS)
-        models = self._catalog.close()
-        self._streams.drain(_STREAM_SHARE * max(0.0, end - time.monotonic()))
-        self._calls.release()
-        await self._calls.ended(max(0.0, end - time.monotonic()))
-        await stopping
-        for model in models:
+        end = time.monotonic() + self._settings.drain_seconds
+        if self._listens:
+            _log.info("draining")
+            await self._drain(end)
+        for model in self._catalog.close():
             await model.batcher.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
         if self._stop_metrics is not None:
             await asyncio.to_thread(self._stop_metrics)
-        _log.info("stopped")
+        if self._listens:
+            _log.info("stopped")
 
-    def _make_recordings(self) -> Recordings:
+    async def _drain(self, end: float) -> None:
+        """Returns when no call is under way, or at `end` of the monotonic clock."""
+        await self._health.drain()
+        await self._calls.quiet(_QUIET_SECONDS, _MOST_QUIET_SECONDS)
+        try:
+            stopping = asyncio.create_task(self._grpc.stop(_left(end)))
+            await asyncio.sleep(_FAREWELL_SECONDS)
+            self._catalog.close()
+            self._uploads.drain()
+            self._streams.drain(_STREAM_SHARE * _left(end))
+        finally:
+            self._calls.release()
+        await self._calls.ended(_left(end))
+        # What is left are not our calls, such as watchers of the health.
+        await self._grpc.stop(min(_LAST_REPLIES_SECONDS, _left(end)))
+        await stopping
+
+    def _make_uploads(self) -> Uploads:
         settings = self._settings
-        uploads = Uploads(
+        return Uploads(
             max_uploads=settings.max_uploads,
             max_bytes=settings.max_upload_bytes,
             max_body_bytes=settings.max_message_bytes,
@@ -117,8 +142,11 @@ class Server:
             # Which model they are for can't be known.
             refused=lambda: self._metrics.rejected("", "uploads"),
         )
+
+    def _make_recordings(self) -> Recordings:
+        settings = self._settings
         limits = RecordingLimits(settings.max_audio_seconds, settings.low_confidence)
-        return Recordings(self._catalog, uploads, self._executor, limits, self._metrics)
+        return Recordings(self._catalog, self._uploads, self._executor, limits, self._metrics)
 
     def _make_streams(self) -> Streams:
         settings = self._settings
@@ -139,7 +167,7 @@ class Server:
 
 
 async def run(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT.
+    """Serves until SIGTERM or SIGINT; a second SIGINT ends it at once.
 
     Raises:
         StartupError: the server could not start.
@@ -148,24 +176,78 @@ async def run(settings: Settings) -> None:
     stop = asyncio.Event()
     _handle_signals(stop.set)
     server = Server(settings)
+    starting = asyncio.create_task(server.start())
+    told = asyncio.create_task(stop.wait())
     try:
-        await server.start()
-        await stop.wait()
+        await asyncio.wait((starting, told), return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            await starting
+            await told
     finally:
+        for task in (starting, told):
+            task.cancel()
+        await asyncio.gather(starting, told, return_exceptions=True)
         await server.stop()
 
 
-def _handle_signals(stop: Callable[[], None]) -> None:
+async def _in_thread(work: Callable[[], T]) -> T:
+    """Does the work in a thread that nobody waits for where the process ends before it."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    result: asyncio.Future[T] = loop.create_future()
+
+    def settle(deliver: Callable[[], None]) -> None:
+        if not result.done():
+            deliver()
+
+    def do() -> None:
         try:
-            loop.add_signal_handler(number, stop)
-        except NotImplementedError:  # Windows
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop))
+            value = work()
+        except BaseException as error:  # noqa: BLE001 (it is raised where it is waited for)
+            deliver = partial(result.set_exception, error)
+        else:
+            deliver = partial(result.set_result, value)
+        with suppress(RuntimeError):  # The loop is closed.
+            loop.call_soon_threadsafe(settle, deliver)
+
+    threading.Thread(target=do, name="load", daemon=True).start()
+    return await result
+
+
+def _handle_signals(stop: Callable[[], None]) -> None:
+    """Calls `stop` at SIGTERM, however often it comes, and at Ctrl-C; the next one ends it."""
+    loop = asyncio.get_running_loop()
+
+    def told(number: int, _frame: object) -> None:
+        if number == signal.SIGINT:
+            signal.signal(number, signal.SIG_DFL)
+        loop.call_soon_threadsafe(stop)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, told)
     if hasattr(signal, "SIGHUP"):
         loop.add_signal_handler(
             signal.SIGHUP, lambda: _log.info("SIGHUP: nothing is reloaded; restart for that")
         )
+
+
+def _at(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _decode_threads(settings: Settings) -> int:
+    """PyAV takes the interpreter's lock for every packet: threads that fight for it double what an
+    MP3 costs, and the model wants the cores as well."""
+    return settings.decode_threads or max(1, available_cores() // 2)
+
+
+def _left(end: float) -> float:
+    return max(0.0, end - time.monotonic())
+
+
+def _max_connections() -> int:
+    """Half of the files that may be open, of which everything else needs some."""
+    files = raise_file_limit()
+    return _MOST_CONNECTIONS if files is None else min(_MOST_CONNECTIONS, files // 2)
 
 
 def _tls(settings: Settings) -> Tls | None:

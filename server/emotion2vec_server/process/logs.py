@@ -7,6 +7,8 @@ import logging
 import sys
 from typing import Any
 
+_LONGEST = 300
+"""Characters of a field."""
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -41,7 +43,16 @@ class _JsonFormatter(logging.Formatter):
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    return {key: value for key, value in record.__dict__.items() if key not in _STANDARD}
+    return {
+        key: _shortened(value) for key, value in record.__dict__.items() if key not in _STANDARD
+    }
+
+
+def _shortened(value: object) -> object:
+    """What a field quotes of a request may be megabytes."""
+    if isinstance(value, str) and len(value) > _LONGEST:
+        return f"{value[:_LONGEST]}..."
+    return value
 
 
 def _plain(value: object) -> str:

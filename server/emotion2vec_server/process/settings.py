@@ -90,7 +90,9 @@ class Settings(BaseSettings):
         0,
         description="Batches at once, over all GPUs; 0: 2 on a GPU, by core count on a CPU.",
     )
-    decode_threads: AutoCount = Field(0, description="Audio decoding threads; 0: by core count.")
+    decode_threads: AutoCount = Field(
+        0, description="Audio decoding threads; 0: half of the cores."
+    )
 
     max_batch_seconds: Annotated[float, Field(gt=0, le=_MOST_BATCH_SECONDS)] = Field(
         MAX_BATCH_SECONDS,
@@ -100,7 +102,9 @@ class Settings(BaseSettings):
     max_queue_seconds: Seconds = Field(3600.0, description="Most audio waiting for the model.")
     max_queue_size: Count = Field(2048, description="Most clips waiting for the model.")
 
-    max_message_bytes: Bytes = Field(16 * 2**20, description="Largest request.")
+    max_message_bytes: Annotated[int, Field(ge=1, le=2**31 - 1)] = Field(
+        16 * 2**20, description="Largest request."
+    )
     max_uploads: Count = Field(
         1024, description="Most requests that wait, arrive or are decoded at once."
     )

@@ -14,9 +14,9 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from emotion2vec_server.errors import OverloadedError
+from emotion2vec_server.errors import RETRY_SECONDS, OverloadedError
+from emotion2vec_server.serving.places import Places
 
-_RETRY_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -26,8 +26,7 @@ class Calls:
     def __init__(self, most: int = 8192) -> None:
         """`most` may be under way at once, streams among them: each that waits may hold 64 KiB that
         its caller has sent."""
-        self._most = most
-        self._under_way = 0
+        self._places = Places(most)
         self._latest = -math.inf
         """When a call began or ended last, on the event loop's clock."""
         self._idle = asyncio.Event()
@@ -36,27 +35,25 @@ class Calls:
         self._answers.set()
 
     @contextmanager
-    def under_way(self) -> Iterator[None]:
-        """A call, from its beginning to its end.
+    def under_way(self, caller: str) -> Iterator[None]:
+        """A caller's call, from its beginning to its end.
 
         Raises:
-            OverloadedError: too many are under way.
+            OverloadedError: too many are under way, or too many of this caller's.
         """
-        if self._under_way >= self._most:
+        if not self._places.take(caller):
             raise OverloadedError(
-                f"{self._most} calls are under way; try again in {_RETRY_SECONDS:g} s",
-                _RETRY_SECONDS,
+                f"too many calls are under way; try again in {RETRY_SECONDS:g} s", RETRY_SECONDS
             )
         loop = asyncio.get_running_loop()
-        self._under_way += 1
         self._latest = loop.time()
         self._idle.clear()
         try:
             yield
         finally:
-            self._under_way -= 1
+            self._places.give_back(caller)
             self._latest = loop.time()
-            if not self._under_way:
+            if not self._places.taken:
                 self._idle.set()
 
     async def may_answer(self) -> None:
@@ -85,4 +82,4 @@ class Calls:
         try:
             await asyncio.wait_for(self._idle.wait(), seconds)
         except TimeoutError:
-            _log.warning("calls are still under way", extra={"calls": self._under_way})
+            _log.warning("calls are still under way", extra={"calls": self._places.taken})

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from emotion2vec_server.errors import ModelNotFoundError, UnavailableError
+from emotion2vec_server.errors import RETRY_SECONDS, ModelNotFoundError, UnavailableError
 from emotion2vec_server.serving.served_model import ServedModel
-
-_RETRY_SECONDS = 1.0
 
 
 class Catalog:
@@ -32,7 +30,7 @@ class Catalog:
             UnavailableError: the server is loading or draining.
         """
         if self._refusal is not None:
-            raise UnavailableError(f"{self._refusal}; try again", _RETRY_SECONDS)
+            raise UnavailableError(f"{self._refusal}; try again", RETRY_SECONDS)
         return list(self._models.values())
 
     def get(self, name: str) -> ServedModel:

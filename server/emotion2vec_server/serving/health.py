@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable
 
 import numpy as np
 from emotion2vec_runtime.arrays import Float32
-from emotion2vec_runtime.errors import RequestError
+from emotion2vec_runtime.errors import InferenceError, RequestError
 
+from emotion2vec_server.errors import OutOfMemoryForOneError
 from emotion2vec_server.serving.catalog import Catalog
 from emotion2vec_server.serving.served_model import ServedModel
 
@@ -48,6 +49,8 @@ class Health:
 
     def model(self, name: str, reason: str | None) -> None:
         """A model fails on everything, and why; or it works again (None). On the event loop."""
+        if self._is_draining:
+            return
         if reason is None:
             _log.info("model works again", extra={"model": name})
         else:
@@ -62,19 +65,25 @@ class Health:
         """
         model = self._catalog.get(name)
         second = np.zeros(model.manifest.sample_rate, np.float32)
-        while not await _works(model, second):
-            self._failing.add(name)
-            await self._show(False)
-            await asyncio.sleep(_PROBE_SECONDS)
+        try:
+            while (works := await _works(model, second)) is not True:
+                if works is False:
+                    self._failing.add(name)
+                    await self._show(False)
+                await asyncio.sleep(_PROBE_SECONDS)
+        finally:
+            del self._probes[name]
         self._failing.discard(name)
-        del self._probes[name]
         if not self._failing:
             await self.serve()
 
 
-async def _works(model: ServedModel, samples: Float32) -> bool:
+async def _works(model: ServedModel, samples: Float32) -> bool | None:
+    """Whether the model answers; None where it was not asked, because too many others ask."""
     try:
         await model.infer(samples, urgent=True)
-    except RequestError:
+    except (InferenceError, OutOfMemoryForOneError):
         return False
+    except RequestError:
+        return None
     return True

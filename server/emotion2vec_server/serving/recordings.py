@@ -138,8 +138,7 @@ class Recordings:
         models = self._catalog.models()
         if len(models) == 1:
             models[0].batcher.check(deadline=caller.deadline, caller=caller.name)
-        async with self._uploads.receive(caller.name, read) as body:
-            request = parse(body)
+        async with self._uploads.receive(caller.name, read, parse) as request:
             model = self._catalog.get(request.config.model)
             options = request.config.options(model, Granularity.UTTERANCE)
             limit = self._limits.max_audio_seconds

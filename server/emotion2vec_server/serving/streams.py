@@ -22,12 +22,18 @@ from emotion2vec_runtime.recognition.warnings import (
     about_speech,
 )
 
-from emotion2vec_server.errors import DeadlineExceededError, OverloadedError, UnavailableError
+from emotion2vec_server.errors import (
+    RETRY_SECONDS,
+    DeadlineExceededError,
+    OverloadedError,
+    stopping,
+)
 from emotion2vec_server.serving.answer import Answer
 from emotion2vec_server.serving.caller import Caller
 from emotion2vec_server.serving.catalog import Catalog
 from emotion2vec_server.serving.config import Granularity, RecognitionConfig
 from emotion2vec_server.serving.observer import Observer
+from emotion2vec_server.serving.places import Places
 from emotion2vec_server.serving.served_model import ServedModel
 from emotion2vec_server.streaming.events import (
     Final,
@@ -43,7 +49,8 @@ from emotion2vec_server.streaming.utterance import StreamOptions
 from emotion2vec_server.streaming.windows import framing_of
 
 METHOD = "StreamRecognize"
-_RETRY_SECONDS = 1.0
+_MOST_EMPTY = 100
+"""Messages without audio in a row: they would cost the server work without end."""
 _log = logging.getLogger(__name__)
 
 M = TypeVar("M")
@@ -109,7 +116,7 @@ class Streams:
         self._executor = executor
         self._limits = limits
         self._observer = observer
-        self._max_streams = max_streams
+        self._places = Places(max_streams)
         self._low_confidence = low_confidence
         self._open: set[Session] = set()
         self._opening: set[asyncio.Timeout] = set()
@@ -126,7 +133,9 @@ class Streams:
         self._is_draining = True
         now = asyncio.get_running_loop().time()
         for timeout in self._opening:
-            timeout.reschedule(now)
+            # One that ends at this very moment can't be moved.
+            if not timeout.expired():
+                timeout.reschedule(now)
         for session in self._open:
             session.drain(grace)
 
@@ -148,8 +157,33 @@ class Streams:
         Raises:
             RequestError: the stream can't be opened, or can't go on.
         """
-        opened = self._settle(await self._first(requests))
-        session = self._admit(opened, caller)
+        if not self._places.take(caller.name):
+            raise OverloadedError(
+                "all streams of this server, or all that one caller may have, are taken; try again",
+                RETRY_SECONDS,
+            )
+        try:
+            opened = self._settle(await self._first(requests))
+            await self._converse(opened, caller, requests, render, write)
+        finally:
+            self._places.give_back(caller.name)
+
+    async def _converse(
+        self,
+        opened: OpenStream,
+        caller: Caller,
+        requests: AsyncIterator[StreamRequest],
+        render: Callable[[OpenStream, StreamEvent], M],
+        write: Callable[[M], Awaitable[None]],
+    ) -> None:
+        session = Session(
+            opened.model,
+            lambda: StreamDecoder(opened.audio),
+            opened.stream_options,
+            self._limits,
+            caller=caller.name,
+        )
+        self._open.add(session)
         _log.debug("stream opened", extra=_log_fields(opened, caller))
         try:
             async with aclosing(session.events(_behind_the_config(requests))) as events:
@@ -175,7 +209,7 @@ class Streams:
                 return await anext(requests, None)
         except TimeoutError as error:
             if self._is_draining:
-                raise UnavailableError("the server is stopping; ask another one", 1.0) from error
+                raise stopping() from error
             raise DeadlineExceededError(
                 f"no config came for {self._limits.idle:g} s: send it first"
             ) from error
@@ -194,22 +228,6 @@ class Streams:
 
     async def _off_loop(self, work: Callable[[], M]) -> M:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
-
-    def _admit(self, opened: OpenStream, caller: Caller) -> Session:
-        if len(self._open) >= self._max_streams:
-            raise OverloadedError(
-                f"all {self._max_streams} streams of this server are taken; try again",
-                _RETRY_SECONDS,
-            )
-        session = Session(
-            opened.model,
-            lambda: StreamDecoder(opened.audio),
-            opened.stream_options,
-            self._limits,
-            caller=caller.name,
-        )
-        self._open.add(session)
-        return session
 
     def _settle(self, first: StreamRequest | None) -> OpenStream:
         if not isinstance(first, StreamConfig):
@@ -261,10 +279,16 @@ class Streams:
 async def _behind_the_config(
     requests: AsyncIterator[StreamRequest],
 ) -> AsyncIterator[bytes | EndUtterance]:
+    empty = 0
     async for request in requests:
         if isinstance(request, StreamConfig):
             raise InvalidRequestError("config", "a stream has one config, its first message")
-        yield request
+        # What holds no audio is no sign of life either.
+        empty = empty + 1 if request == b"" else 0
+        if empty > _MOST_EMPTY:
+            raise InvalidRequestError("audio", "the messages hold no audio; send some")
+        if not empty:
+            yield request
 
 
 def _doubts(spec: AudioSpec, final: Final) -> Iterator[RecognitionWarning]:

@@ -11,7 +11,7 @@ Nobody keeps the others out, whether by many uploads, by slow ones, or by none t
   to wait in.
 - Where one waits all the same, the upload that has been on its way the longest gives its room up,
   if it had `_GRACE_SECONDS`: of the caller that has the most of them.
-- None may take longer than `max_seconds`, whoever waits.
+- None may wait and take longer than `max_seconds`, whoever else waits.
 """
 
 from __future__ import annotations
@@ -20,15 +20,22 @@ import asyncio
 from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
-from emotion2vec_server.errors import DeadlineExceededError, OverloadedError
+from emotion2vec_runtime.errors import RequestError
+
+from emotion2vec_server.errors import (
+    RETRY_SECONDS,
+    DeadlineExceededError,
+    OverloadedError,
+    stopping,
+)
+from emotion2vec_server.serving.places import SHARE, Places
 
 _GRACE_SECONDS = 5.0
 """In which 160 KB, 5 s of speech, arrive from nearly everywhere: at 32 KB/s."""
-_RETRY_SECONDS = 1.0
-_CALLER_SHARE = 4
-"""A caller may have this many times what is left, of room and of places: alone four fifths (dynamic
-thresholds: Choudhury and Hahne, 1998)."""
+
+R = TypeVar("R")
 
 
 class Uploads:
@@ -52,15 +59,15 @@ class Uploads:
             max_seconds: in which a body must have arrived.
             refused: called for each body that is refused for want of room.
         """
-        self._max_uploads = max_uploads
         self._max_bytes = max_bytes
         self._max_body_bytes = max_body_bytes
         self._max_seconds = max_seconds
         self._refused = refused
         self._bytes: Counter[str] = Counter()
-        """Of each caller, the bytes that arrive or wait to be decoded."""
-        self._calls: Counter[str] = Counter()
-        """Of each caller, the bodies that wait, arrive or are decoded."""
+        """Of each caller, the bodies that arrive or wait to be decoded."""
+        self._held = 0
+        """Bytes of all of them."""
+        self._places = Places(max_uploads)
         self._arriving: dict[_Arrival, None] = {}
         """Oldest first."""
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
@@ -69,35 +76,41 @@ class Uploads:
 
     @asynccontextmanager
     async def receive(
-        self, caller: str, read: Callable[[], Awaitable[bytes]]
-    ) -> AsyncIterator[bytes]:
-        """A body, read when there is room for it. By the end of the block it is decoded.
+        self, caller: str, read: Callable[[], Awaitable[bytes]], parse: Callable[[bytes], R]
+    ) -> AsyncIterator[R]:
+        """A body, read when there is room for it, and parsed. It counts to the end of the block:
+        by then it is decoded.
 
         Raises:
             DeadlineExceededError: it did not arrive in time.
             OverloadedError: there is no place to wait, or it was too slow while others waited.
+            UnavailableError: it was on its way too long when the server began to stop.
+            RequestError: whatever `parse` raises.
         """
-        places = self._max_uploads - self._calls.total()
-        if places < 1 or self._calls[caller] > _CALLER_SHARE * places:
+        if not self._places.take(caller):
             raise self._overloaded("too many requests are on their way in")
-        self._calls[caller] += 1
         try:
-            await self._room(caller)
-            size = self._max_body_bytes
+            body = await self._receive(caller, read)
+            size = len(body)
             try:
-                body = await self._read(caller, read)
-                self._release(caller, size - len(body))
-                size = len(body)
-                yield body
+                parsed = parse(body)
+                # What is parsed holds a copy of what is needed of it.
+                del body
+                yield parsed
             finally:
                 self._release(caller, size)
         finally:
-            _take_off(self._calls, caller, 1)
+            self._places.give_back(caller)
+
+    def drain(self) -> None:
+        """The server is to stop: uploads have their grace, and no more."""
+        for arrival in self._arriving:
+            arrival.end(arrival.began + _GRACE_SECONDS, stopping())
 
     async def _room(self, caller: str) -> None:
         """Returns when the room for a body of any size has been taken."""
         if self._has_room(caller) and not self._waiting:
-            self._bytes[caller] += self._max_body_bytes
+            self._take(caller)
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(caller, deque()).append(turn)
@@ -111,48 +124,69 @@ class Uploads:
                 self._release(caller, self._max_body_bytes)
             raise
 
+    def _take(self, caller: str) -> None:
+        self._bytes[caller] += self._max_body_bytes
+        self._held += self._max_body_bytes
+
     def _release(self, caller: str, size: int) -> None:
-        _take_off(self._bytes, caller, size)
+        self._held -= size
+        self._bytes[caller] -= size
+        if not self._bytes[caller]:
+            del self._bytes[caller]
         self._give_room()
 
-    async def _read(self, caller: str, read: Callable[[], Awaitable[bytes]]) -> bytes:
-        now = asyncio.get_running_loop().time()
+    async def _receive(self, caller: str, read: Callable[[], Awaitable[bytes]]) -> bytes:
+        """The body, which takes room of its own size from now on."""
+        arrival = None
         try:
             async with asyncio.timeout(self._max_seconds) as timeout:
-                arrival = _Arrival(caller, now, timeout)
-                self._arriving[arrival] = None
-                self._press()
+                await self._room(caller)
+                arrival = _Arrival(caller, asyncio.get_running_loop().time(), timeout)
+                size = 0
                 try:
-                    return await read()
+                    body = await self._read(arrival, read)
+                    size = len(body)
+                    return body
                 finally:
-                    del self._arriving[arrival]
+                    self._release(caller, self._max_body_bytes - size)
         except TimeoutError as error:
-            if arrival.gave_way:
-                raise self._overloaded(
-                    "the request came too slowly while others waited; send it faster"
-                ) from error
+            if arrival is not None and arrival.ending is not None:
+                raise arrival.ending from error
             raise DeadlineExceededError(
                 f"the request did not arrive within {self._max_seconds:g} s; "
                 "send it faster, or less at once"
             ) from error
 
+    async def _read(self, arrival: _Arrival, read: Callable[[], Awaitable[bytes]]) -> bytes:
+        self._arriving[arrival] = None
+        self._press()
+        try:
+            return await read()
+        finally:
+            del self._arriving[arrival]
+
+    @property
+    def _has_some(self) -> bool:
+        """Whether there is room for a body, whoever's."""
+        return not self._held or self._max_bytes - self._held >= self._max_body_bytes
+
     def _has_room(self, caller: str) -> bool:
-        held = self._bytes.total()
-        left = self._max_bytes - held
-        return not held or (
-            self._max_body_bytes <= left and self._bytes[caller] <= _CALLER_SHARE * left
-        )
+        left = self._max_bytes - self._held
+        return self._has_some and (not self._held or self._bytes[caller] <= SHARE * left)
 
     def _give_room(self) -> None:
         """Lets those in whose turn it is, one of each caller after the other."""
-        while (caller := next(filter(self._has_room, self._waiting), None)) is not None:
+        while self._waiting and self._has_some:
+            caller = next(filter(self._has_room, self._waiting), None)
+            if caller is None:
+                break
             turns = self._waiting[caller]
             turn = turns.popleft()
             self._waiting.move_to_end(caller)
             if not turns:
                 del self._waiting[caller]
             if not turn.done():
-                self._bytes[caller] += self._max_body_bytes
+                self._take(caller)
                 turn.set_result(None)
         self._press()
 
@@ -176,13 +210,14 @@ class Uploads:
             return
         if slowest.began + _GRACE_SECONDS <= asyncio.get_running_loop().time():
             # The room that it leaves goes to the one who waits; then the next one is looked at.
-            slowest.give_way()
+            problem = "the request came too slowly while others waited; send it faster"
+            slowest.end(slowest.began, self._overloaded(problem))
         else:
             self._press()
 
     def _slowest(self) -> _Arrival | None:
         """The upload that has been on its way the longest, of the caller that has most of them."""
-        arriving = [arrival for arrival in self._arriving if not arrival.gave_way]
+        arriving = [arrival for arrival in self._arriving if arrival.ending is None]
         if not arriving:
             return None
         held = Counter(arrival.caller for arrival in arriving)
@@ -191,14 +226,7 @@ class Uploads:
 
     def _overloaded(self, problem: str) -> OverloadedError:
         self._refused()
-        return OverloadedError(f"{problem}; try again in {_RETRY_SECONDS:g} s", _RETRY_SECONDS)
-
-
-def _take_off(counter: Counter[str], caller: str, count: int) -> None:
-    """Less by `count`; who has nothing is forgotten."""
-    counter[caller] -= count
-    if not counter[caller]:
-        del counter[caller]
+        return OverloadedError(f"{problem}; try again in {RETRY_SECONDS:g} s", RETRY_SECONDS)
 
 
 class _Arrival:
@@ -207,10 +235,15 @@ class _Arrival:
     def __init__(self, caller: str, began: float, timeout: asyncio.Timeout) -> None:
         self.caller = caller
         self.began = began
-        self.gave_way = False
+        self.ending: RequestError | None = None
+        """What its caller is told, where it is ended before its own time."""
         self._timeout = timeout
 
-    def give_way(self) -> None:
-        """Ends it now."""
-        self.gave_way = True
-        self._timeout.reschedule(asyncio.get_running_loop().time())
+    def end(self, when: float, ending: RequestError) -> None:
+        """Ends it at that time of the event loop's clock, if it has not arrived by then."""
+        limit = self._timeout.when()
+        # One that is about to end by itself can't be moved.
+        if limit is None or when >= limit or self._timeout.expired():
+            return
+        self.ending = ending
+        self._timeout.reschedule(max(when, asyncio.get_running_loop().time()))

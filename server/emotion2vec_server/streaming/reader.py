@@ -11,7 +11,7 @@ from typing import Protocol
 from emotion2vec_runtime.arrays import Float32
 from emotion2vec_runtime.errors import InvalidRequestError, RequestError, TooLargeError
 
-from emotion2vec_server.errors import DeadlineExceededError, UnavailableError
+from emotion2vec_server.errors import DeadlineExceededError, stopping
 from emotion2vec_server.streaming.events import Closing
 from emotion2vec_server.streaming.inbox import Inbox, Mark
 
@@ -81,9 +81,7 @@ class Ending(Enum):
                     "open a new one"
                 )
             case Ending.DRAINED:
-                return UnavailableError(
-                    "the server is shutting down: open the stream again", retry_after=1.0
-                )
+                return stopping()
 
 
 class Reader:

@@ -18,7 +18,12 @@ from emotion2vec_runtime.errors import (
     TooLargeError,
 )
 from emotion2vec_server.batching.batcher import Batcher, BatchLimits, BatchRun, Completed
-from emotion2vec_server.errors import DeadlineExceededError, OverloadedError, UnavailableError
+from emotion2vec_server.errors import (
+    DeadlineExceededError,
+    OutOfMemoryForOneError,
+    OverloadedError,
+    UnavailableError,
+)
 
 
 class Cheap:
@@ -312,7 +317,12 @@ async def test_a_request_too_large_for_memory_alone_is_refused() -> None:
     model, notes = Picky(lambda items: OutOfMemoryError() if 3 in items else None), Notes()
     async with batching(model, notes) as batcher:
         results = await together(batcher, model, [1, 2, 3, 4])
-    assert [type(done) for done in results] == [Completed, Completed, OverloadedError, Completed]
+    assert [type(done) for done in results] == [
+        Completed,
+        Completed,
+        OutOfMemoryForOneError,
+        Completed,
+    ]
     assert notes.rejections == ["out_of_memory"]
 
 

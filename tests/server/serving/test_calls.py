@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 
 import pytest
 from emotion2vec_server.errors import OverloadedError
@@ -10,7 +11,7 @@ from emotion2vec_server.serving.calls import Calls
 
 
 async def call(calls: Calls, answered: list[int], number: int) -> None:
-    with calls.under_way():
+    with calls.under_way(""):
         await asyncio.sleep(0)
         await calls.may_answer()
         answered.append(number)
@@ -61,12 +62,17 @@ async def test_who_never_stops_asking_is_not_waited_for_for_ever() -> None:
 
 
 async def test_too_many_are_refused_with_a_time_to_come_back() -> None:
-    calls = Calls(most=2)
-    with calls.under_way(), calls.under_way():
-        with pytest.raises(OverloadedError) as refused, calls.under_way():
+    """And nobody has them all."""
+    calls = Calls(most=10)
+    with ExitStack() as held:
+        for _ in range(9):
+            held.enter_context(calls.under_way("greedy"))
+        with pytest.raises(OverloadedError) as refused, calls.under_way("greedy"):
             pass
         assert refused.value.retry_after
-    with calls.under_way():
+        with calls.under_way("modest"), pytest.raises(OverloadedError):
+            held.enter_context(calls.under_way("late"))
+    with calls.under_way("greedy"):
         pass
     await calls.ended(0)
 

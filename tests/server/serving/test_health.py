@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from emotion2vec_runtime.bundle import Manifest
 from emotion2vec_runtime.errors import InferenceError
+from emotion2vec_server.errors import OverloadedError
 from emotion2vec_server.grpc_api.health import LIVENESS, HealthBoard
 from emotion2vec_server.serving import health
 from emotion2vec_server.serving.catalog import Catalog
@@ -26,13 +27,14 @@ class Model:
 
     def __init__(self) -> None:
         self.broken = True
+        self.error: Exception = InferenceError("no")
         self.tried = asyncio.Event()
 
     async def infer(self, samples: np.ndarray, *, urgent: bool) -> None:
         self.tried.set()
         await asyncio.sleep(0)
         if self.broken:
-            raise InferenceError("no")
+            raise self.error
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Model:
 async def serving(model: Model) -> tuple[Health, HealthBoard]:
     catalog = Catalog()
     catalog.open([cast(ServedModel, model)])
-    board = HealthBoard(["service"])
+    board = HealthBoard(["service"], 1000)
     watched = Health(catalog, board.show)
     await watched.wait()
     await watched.serve()
@@ -86,6 +88,19 @@ async def test_a_model_that_works_on_silence_stays_in(model: Model) -> None:
     for _ in range(10):
         await asyncio.sleep(0)
         assert await status(board) == {STATUS.SERVING}
+
+
+async def test_a_full_queue_is_no_failing_model(model: Model) -> None:
+    watched, board = await serving(model)
+    model.error = OverloadedError("the queue is full", 1.0)
+    watched.model("model", "what callers sent was to blame")
+    for _ in range(10):
+        await asyncio.sleep(0.005)
+        assert await status(board) == {STATUS.SERVING}
+    model.error = InferenceError("no")
+    await becomes(board, STATUS.NOT_SERVING)
+    model.broken = False
+    await becomes(board, STATUS.SERVING)
 
 
 async def test_a_draining_server_stays_out(model: Model) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from emotion2vec_server.errors import DeadlineExceededError, OverloadedError
+from emotion2vec_server.errors import DeadlineExceededError, OverloadedError, UnavailableError
 from emotion2vec_server.serving import uploads as uploads_module
 from emotion2vec_server.serving.uploads import Uploads
 
@@ -24,7 +24,7 @@ class Upload:
         self.task = asyncio.create_task(self._run(uploads, caller))
 
     async def _run(self, uploads: Uploads, caller: str) -> int:
-        async with uploads.receive(caller, self._read) as body:
+        async with uploads.receive(caller, self._read, bytes) as body:
             await self._decoded.wait()
             return len(body)
 
@@ -183,6 +183,17 @@ async def test_nobody_gives_way_where_nobody_waits() -> None:
     assert await ended(*slow) == [BODY] * 3
 
 
+@pytest.mark.usefixtures("short_grace")
+async def test_uploads_under_way_when_the_server_stops_have_their_grace() -> None:
+    uploads = make()
+    stalled, prompt = Upload(uploads), Upload(uploads)
+    await settle()
+    uploads.drain()
+    assert await ended(prompt) == [BODY]
+    with pytest.raises(UnavailableError, match="shutting down"):
+        await stalled.task
+
+
 async def test_an_upload_has_its_time() -> None:
     uploads = make(max_seconds=0.05)
     late = Upload(uploads)
@@ -232,6 +243,6 @@ async def test_what_reading_raises_is_raised() -> None:
     read: Callable[[], Awaitable[bytes]] = fail
     for _ in range(3):
         with pytest.raises(ValueError, match="broken"):
-            async with uploads.receive("", read):
+            async with uploads.receive("", read, bytes):
                 pass
     assert await ended(Upload(uploads)) == [BODY]

@@ -1,0 +1,35 @@
+"""Places for calls, shared out over callers so that nobody keeps the others out."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+SHARE = 4
+"""A caller may have this many times what is left: alone four fifths of it all (dynamic thresholds:
+Choudhury and Hahne, 1998)."""
+
+
+class Places:
+    """So many places, and who has them."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._held: Counter[str] = Counter()
+        self.taken = 0
+        """By all callers."""
+
+    def take(self, caller: str) -> bool:
+        """Takes a place for a caller; False where there is none, or none for this one."""
+        left = self._count - self.taken
+        if left < 1 or self._held[caller] > SHARE * left:
+            return False
+        self._held[caller] += 1
+        self.taken += 1
+        return True
+
+    def give_back(self, caller: str) -> None:
+        """A place that was taken is free again."""
+        self.taken -= 1
+        self._held[caller] -= 1
+        if not self._held[caller]:
+            del self._held[caller]
