@@ -20,7 +20,8 @@ from emotion2vec_export.precision import RECIPES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 a bundle was written; 1 it was not, and stderr says why; 2 usage."""
+    """Exit codes: 0 a bundle was written, perhaps with a precision refused, which the last line
+    says; 1 it was not, and stderr says why; 2 usage."""
     options = _parser().parse_args(arguments)
     stderr = Console(stderr=True)
     try:
@@ -64,6 +65,12 @@ def _parser() -> argparse.ArgumentParser:
         choices=["tensorrt"],
         help="also build a TensorRT engine, with the fp16 graph that it comes from",
     )
+    parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="give up what a bundle at DIR holds; else what is not made anew is kept, and another "
+        "checkpoint's is not written over",
+    )
     parser.add_argument("--name", type=_name, help="the model's name (default: SOURCE's last part)")
     parser.add_argument("--demo", action="store_true", help="mark it as not for real use")
     parser.add_argument(
@@ -95,14 +102,18 @@ class _Progress:
             soft_wrap=True,
         )
 
+    def kept(self, what: str) -> None:
+        Console(stderr=True).print(f"keeping {what}, which the bundle holds already")
+
 
 def _export(options: argparse.Namespace, stderr: Console) -> None:
     with stderr.status("loading the tools"):
         # They take seconds to import, and --help and usage errors need none of them.
         from emotion2vec_export.checkpoint import read_checkpoint
-        from emotion2vec_export.pipeline import check_output, export_bundle
+        from emotion2vec_export.destination import Destination
+        from emotion2vec_export.pipeline import describe_refusal, export_bundle
 
-    check_output(options.output)
+    destination = Destination(options.output, replace=options.replace)
     directory, source = _find(options.source, options.hub)
     with stderr.status(f"reading {directory}") as status:
         checkpoint = read_checkpoint(directory, allow_extra=options.allow_extra_weights)
@@ -110,7 +121,7 @@ def _export(options: argparse.Namespace, stderr: Console) -> None:
             stderr.print("The checkpoint has no classifier: the bundle will give embeddings only.")
         manifest = export_bundle(
             checkpoint,
-            options.output,
+            destination,
             name=options.name or _default_name(source),
             source=source,
             precisions=tuple(dict.fromkeys(options.precision)),
@@ -119,8 +130,10 @@ def _export(options: argparse.Namespace, stderr: Console) -> None:
             demo=options.demo,
         )
     labels = ", ".join(label.name for label in manifest.labels) or "none, embeddings only"
+    refused = ", ".join(describe_refusal(refusal) for refusal in manifest.refused)
     Console().print(
-        f"{options.output}: {manifest.name} {manifest.version}, labels: {labels}",
+        f"{options.output}: {manifest.name} {manifest.version}, labels: {labels}"
+        + (f"; refused: {refused}" if refused else ""),
         markup=False,
         highlight=False,
         soft_wrap=True,

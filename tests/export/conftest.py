@@ -23,6 +23,8 @@ class Silence:
 
     def unmeasured(self, precision: str, why: str) -> None: ...
 
+    def kept(self, what: str) -> None: ...
+
 
 @pytest.fixture
 def silence() -> Silence:

@@ -100,11 +100,11 @@ def test_embeddings_decide_where_there_are_no_probabilities() -> None:
     assert not parity(float("nan")).passed
 
 
-def test_a_clip_without_speech_has_a_bound_of_its_own() -> None:
+def test_a_clip_without_speech_does_not_decide() -> None:
     (row,) = parity(0.05).rows
-    for bound, passed in ((None, False), (0.04, False), (0.06, True)):
-        rows = (row.model_copy(update={"bound": bound}),)
-        assert Parity(reference="funasr", bound=0.02, rows=rows).passed == passed
+    for decides in (True, False):
+        rows = (row.model_copy(update={"decides": decides}),)
+        assert Parity(reference="funasr", bound=0.02, rows=rows).passed != decides
 
 
 ENGINE = Engine(
