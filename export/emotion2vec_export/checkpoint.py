@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from emotion2vec_export.config import MODEL_CLASS, ModelConfig, parse_model_config
 from emotion2vec_export.errors import ExportError
-from emotion2vec_export.labels import Classes, parse_tokens
+from emotion2vec_export.labels import UNKNOWN_TOKEN, Classes, parse_tokens
+from emotion2vec_export.stand_in import refuse_stand_in
 from emotion2vec_export.weights import HEAD, rename, select_weights
 
 _CONFIGURATION = "configuration.json"
@@ -92,6 +93,7 @@ class _Files:
             if not isinstance(name, str) or Path(name).name != name:
                 raise ExportError(f"{_CONFIGURATION} names {name!r}, which is no plain file name")
             if (self._directory / name).is_file():
+                refuse_stand_in(self._directory / name)
                 return self._directory / name
         raise ExportError(f"{self._directory} lacks {what}, {names[0]}; is it a FunASR directory?")
 
@@ -118,7 +120,10 @@ def _read_config(path: Path) -> Mapping[str, Any]:
     if not isinstance(options, dict):
         raise ExportError(f"{path} is no mapping")
     if options.get("model") != MODEL_CLASS:
-        raise ExportError(f"{path} describes a {options.get('model')!r} model, not {MODEL_CLASS}")
+        raise ExportError(
+            f"{path} describes a {options.get('model')!r} model, not {MODEL_CLASS}; name an "
+            "emotion2vec checkpoint, such as iic/emotion2vec_plus_large"
+        )
     if options.get("tokenizer") not in _TOKENIZERS:
         raise ExportError(f"{path}: the tokenizer {options['tokenizer']!r} is not supported")
     for name in _COMPANIONS:
@@ -157,7 +162,24 @@ def _read_tokens(files: _Files, options: Mapping[str, Any]) -> list[str]:
             raise ExportError(f"{files.tokens} can't be read: {error}") from error
     if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
         raise ExportError("the token list is no list of labels")
+    _check_tokens(tokens, options)
     return tokens
+
+
+def _check_tokens(tokens: Sequence[str], options: Mapping[str, Any]) -> None:
+    """Raises ExportError where FunASR would refuse the list, or count a class too many."""
+    if tokens and not tokens[-1].strip():
+        raise ExportError(
+            "the token list ends in an empty line, which FunASR takes for one class more; delete it"
+        )
+    tokenizer = options.get("tokenizer_conf")
+    unknown = tokenizer.get("unk_symbol", UNKNOWN_TOKEN) if isinstance(tokenizer, dict) else None
+    if unknown is not None and unknown not in tokens:
+        raise ExportError(
+            f"the token list lacks {unknown}, which FunASR asks for; if a class stands for all "
+            f"else, name it {unknown}, else set tokenizer_conf.unk_symbol in config.yaml to any "
+            "of the labels"
+        )
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:
@@ -176,10 +198,12 @@ def _read_state(path: Path) -> dict[str, Tensor]:
             content = content[key]
     if not isinstance(content, dict) or not content:
         raise ExportError(f"{path} holds no weights")
-    odd = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
+    # Pretraining keeps a second model there, whole; inference never reads it.
+    weights = {str(n): value for n, value in content.items() if "_ema" not in str(n).split(".")}
+    odd = [name for name, value in weights.items() if not isinstance(value, Tensor)]
     if odd:
         raise ExportError(f"{path} holds entries that are no weights: {', '.join(odd[:5])}")
-    return {str(name): value for name, value in content.items()}
+    return weights
 
 
 def _first_line(error: Exception) -> str:
