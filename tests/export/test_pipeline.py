@@ -18,6 +18,7 @@ from emotion2vec_export.errors import ExportError, UnfaithfulError
 from emotion2vec_export.parity import ParityCheck, channel_difference, require_faithful
 from emotion2vec_export.precision import RECIPES
 from emotion2vec_export.reference import FunAsr
+from emotion2vec_export.synthetic import SCOPE
 from emotion2vec_runtime.backends.onnx_runtime import OnnxRuntimeBackend
 from emotion2vec_runtime.backends.providers import provider_named
 from emotion2vec_runtime.backends.select import load_backend
@@ -213,7 +214,7 @@ def test_large_norm_gains_pass_and_a_faulty_row_does_not(write_checkpoint, tmp_p
     directory = write_checkpoint(size=SMALL)
     content = torch.load(directory / "model.pt", weights_only=True)
     weights = content["model"]
-    weights["blocks.1.norm2.weight"][:3] = torch.tensor([3000.0, -3000.0, 3000.0])
+    weights[f"{SCOPE}blocks.1.norm2.weight"][:3] = torch.tensor([3000.0, -3000.0, 3000.0])
     weights["proj.weight"][:, :3] /= 3000
     torch.save(content, directory / "model.pt")
     flat = write_flat(directory, tmp_path / "flat.onnx")
