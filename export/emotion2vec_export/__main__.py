@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.status import Status
 
 from emotion2vec_export.errors import ExportError
-from emotion2vec_export.hub import HUBS, download, is_hub_id
+from emotion2vec_export.hub import HUBS, Fetched, download, is_hub_id
 from emotion2vec_export.precision import RECIPES
 
 
@@ -57,8 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--hub",
         choices=HUBS,
-        default="modelscope",
-        help="where ids are from (default: modelscope)",
+        help="where ids are from (default: modelscope); SOURCE is an id then",
     )
     parser.add_argument(
         "--engine",
@@ -114,16 +113,17 @@ def _export(options: argparse.Namespace, stderr: Console) -> None:
         from emotion2vec_export.pipeline import describe_refusal, export_bundle
 
     destination = Destination(options.output, replace=options.replace)
-    directory, source = _find(options.source, options.hub)
-    with stderr.status(f"reading {directory}") as status:
-        checkpoint = read_checkpoint(directory, allow_extra=options.allow_extra_weights)
+    found = _find(options.source, options.hub)
+    with stderr.status(f"reading {found.directory}") as status:
+        checkpoint = read_checkpoint(found.directory, allow_extra=options.allow_extra_weights)
         if checkpoint.classes is None:
             stderr.print("The checkpoint has no classifier: the bundle will give embeddings only.")
         manifest = export_bundle(
             checkpoint,
             destination,
-            name=options.name or _default_name(source),
-            source=source,
+            name=options.name or _default_name(found.source),
+            source=found.source,
+            commit=found.commit,
             precisions=tuple(dict.fromkeys(options.precision)),
             progress=_Progress(status),
             engine=options.engine is not None,
@@ -140,12 +140,22 @@ def _export(options: argparse.Namespace, stderr: Console) -> None:
     )
 
 
-def _find(source: str, hub: str) -> tuple[Path, str]:
-    """The checkpoint's directory, and what the manifest calls its source."""
+def _find(source: str, hub: str | None) -> Fetched:
+    """The checkpoint's directory, and what the manifest calls its source.
+
+    Raises:
+        ExportError: `source` is neither a directory nor an id of the hub's, or looks like a
+            directory whose name was mistyped.
+    """
     directory = Path(source)
-    if directory.is_dir() or not is_hub_id(source):
-        return directory, directory.resolve().name
-    return download(source, hub), f"{hub}:{source}"
+    if hub is None and (directory.is_dir() or not is_hub_id(source)):
+        return Fetched(directory, directory.resolve().name, None)
+    if hub is None and directory.parent != Path() and directory.parent.is_dir():
+        raise ExportError(
+            f"{source} is no directory, though {directory.parent} is one; correct the name, or say "
+            "which --hub has a model of this name"
+        )
+    return download(source, hub or "modelscope")
 
 
 def _name(value: str) -> str:

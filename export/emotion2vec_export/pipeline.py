@@ -53,6 +53,7 @@ def export_bundle(
     source: str,
     precisions: Sequence[Precision],
     progress: Progress,
+    commit: str | None = None,
     engine: bool = False,
     demo: bool = False,
 ) -> Manifest:
@@ -89,6 +90,7 @@ def export_bundle(
             name=name,
             source=source,
             source_revision=revision,
+            source_commit=commit,
             demo=demo,
             labels=labels,
             frame_hop=audio.frame_hop,

@@ -159,6 +159,8 @@ class Manifest(_Strict):
     name: ModelName
     source: str
     source_revision: str
+    source_commit: str | None = None
+    """Of the hub's repository that it was fetched from."""
     demo: bool = False
     labels: tuple[Label, ...]
     """In class order; empty for a model without a classifier, which gives embeddings only."""
