@@ -10,6 +10,7 @@ from pathlib import Path
 
 from emotion2vec_export.errors import ExportError
 from emotion2vec_export.layout import CONFIG, CONFIGURATION, TOKENS, Names, first_line, read_config
+from emotion2vec_export.stand_in import refuse_stand_in
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHORT = re.compile(r"emotion2vec_(plus_(large|base|seed)|base(_finetuned)?)")
@@ -61,6 +62,7 @@ def download(source: str, hub: str) -> Fetched:
             f"{described.source} has no {names.config}, so it is no FunASR checkpoint; name an "
             "emotion2vec checkpoint, such as iic/emotion2vec_plus_large"
         )
+    refuse_stand_in(described.directory / names.config)
     read_config(described.directory / names.config)
     wanted = [names.config, CONFIGURATION, *names.tokens, names.weights]
     fetched = client.fetch(repository, wanted, described.commit)

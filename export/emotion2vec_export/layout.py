@@ -31,13 +31,15 @@ class Names:
         metas = _read_metas(directory / CONFIGURATION)
         tokenizer = metas.get("tokenizer_conf")
         tokens = tokenizer.get("token_list") if isinstance(tokenizer, dict) else None
-        self.config = _plain(metas.get("config", CONFIG))
-        self.weights = _plain(metas.get("init_param", WEIGHTS))
+        self.config = _plain(metas.get("config"), CONFIG)
+        self.weights = _plain(metas.get("init_param"), WEIGHTS)
         self.tokens_named = tokens is not None
-        self.tokens = TOKENS if tokens is None else (_plain(tokens),)
+        self.tokens = TOKENS if tokens is None else (_plain(tokens, TOKENS[0]),)
 
 
-def _plain(name: object) -> str:
+def _plain(name: object, usual: str) -> str:
+    if name is None:
+        return usual
     if not isinstance(name, str) or Path(name).name != name:
         raise ExportError(f"{CONFIGURATION} names {name!r}, which is no plain file name")
     return name

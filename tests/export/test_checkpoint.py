@@ -163,6 +163,13 @@ def test_configuration_names_no_file_elsewhere(write_checkpoint, path: object) -
         read_checkpoint(directory)
 
 
+def test_configuration_may_leave_names_open(write_checkpoint) -> None:
+    directory = write_checkpoint()
+    metas = {"file_path_metas": {"init_param": None, "config": None, "tokenizer_conf": None}}
+    (directory / "configuration.json").write_text(json.dumps(metas))
+    assert len(read_checkpoint(directory).classes.labels) == 9
+
+
 def test_configuration_json_may_be_absent(write_checkpoint) -> None:
     directory = write_checkpoint()
     (directory / "configuration.json").unlink()

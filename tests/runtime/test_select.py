@@ -16,6 +16,7 @@ from emotion2vec_runtime.bundle import (
     Parity,
     ParityRow,
     Profile,
+    Refusal,
     load_bundle,
 )
 from emotion2vec_runtime.errors import BundleError, ConfigError
@@ -77,6 +78,14 @@ def test_what_is_wished_is_loaded(bundle_of: MakeBundle) -> None:
 def test_what_is_not_there_is_refused(bundle_of: MakeBundle) -> None:
     with pytest.raises(ConfigError, match="holds only fp32; export it with --precision int8"):
         load_backend(bundle_of(fp32=True), precision="int8", provider="cpu", threads=1)
+
+
+def test_why_the_export_refused_it_is_told(bundle_of: MakeBundle) -> None:
+    bundle = bundle_of(fp32=True)
+    refusal = Refusal(kind="onnx", precision="int8", reason="speech, alone: too far off")
+    bundle.manifest = bundle.manifest.model_copy(update={"refused": (refusal,)})
+    with pytest.raises(ConfigError, match=r"refused it \(speech, alone: too far off\)"):
+        load_backend(bundle, precision="int8", provider="cpu", threads=1)
 
 
 def test_auto_never_loads_what_failed_its_check(bundle_of: MakeBundle) -> None:
