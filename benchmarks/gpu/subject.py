@@ -29,8 +29,6 @@ from emotion2vec_runtime.bundle import MANIFEST, Artifact, Manifest, Parity, des
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.large import LARGE
-
 RATE = 16000
 
 
@@ -41,7 +39,7 @@ class Subject:
         """Graphs that `directory` has already are taken from there."""
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
-        self._options = model_options(LARGE if size == "large" else SIZES[size])
+        self._options = model_options(SIZES[size])
         self._weights = random_weights(parse_model_config(self._options), len(LABELS), seed)
 
     @cached_property

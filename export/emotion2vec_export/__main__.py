@@ -15,12 +15,13 @@ from rich.console import Console
 from rich.status import Status
 
 from emotion2vec_export.errors import ExportError
-from emotion2vec_export.hub import HUBS, download, is_hub_id
+from emotion2vec_export.hub import HUBS, Fetched, download, is_hub_id
 from emotion2vec_export.precision import RECIPES
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 a bundle was written; 1 it was not, and stderr says why; 2 usage."""
+    """Exit codes: 0 a bundle was written, perhaps with a precision refused, which the last line
+    says; 1 it was not, and stderr says why; 2 usage."""
     options = _parser().parse_args(arguments)
     stderr = Console(stderr=True)
     try:
@@ -56,13 +57,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--hub",
         choices=HUBS,
-        default="modelscope",
-        help="where ids are from (default: modelscope)",
+        help="where ids are from (default: modelscope); SOURCE is an id then",
     )
     parser.add_argument(
         "--engine",
         choices=["tensorrt"],
         help="also build a TensorRT engine, with the fp16 graph that it comes from",
+    )
+    parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="give up what a bundle at DIR holds; else what is not made anew is kept, and another "
+        "checkpoint's is not written over",
     )
     parser.add_argument("--name", type=_name, help="the model's name (default: SOURCE's last part)")
     parser.add_argument("--demo", action="store_true", help="mark it as not for real use")
@@ -95,44 +101,61 @@ class _Progress:
             soft_wrap=True,
         )
 
+    def kept(self, what: str) -> None:
+        Console(stderr=True).print(f"keeping {what}, which the bundle holds already")
+
 
 def _export(options: argparse.Namespace, stderr: Console) -> None:
     with stderr.status("loading the tools"):
         # They take seconds to import, and --help and usage errors need none of them.
         from emotion2vec_export.checkpoint import read_checkpoint
-        from emotion2vec_export.pipeline import check_output, export_bundle
+        from emotion2vec_export.destination import Destination
+        from emotion2vec_export.pipeline import describe_refusal, export_bundle
 
-    check_output(options.output)
-    directory, source = _find(options.source, options.hub)
-    with stderr.status(f"reading {directory}") as status:
-        checkpoint = read_checkpoint(directory, allow_extra=options.allow_extra_weights)
+    destination = Destination(options.output, replace=options.replace)
+    found = _find(options.source, options.hub)
+    with stderr.status(f"reading {found.directory}") as status:
+        checkpoint = read_checkpoint(found.directory, allow_extra=options.allow_extra_weights)
         if checkpoint.classes is None:
             stderr.print("The checkpoint has no classifier: the bundle will give embeddings only.")
         manifest = export_bundle(
             checkpoint,
-            options.output,
-            name=options.name or _default_name(source),
-            source=source,
+            destination,
+            name=options.name or _default_name(found.source),
+            source=found.source,
+            commit=found.commit,
             precisions=tuple(dict.fromkeys(options.precision)),
             progress=_Progress(status),
             engine=options.engine is not None,
             demo=options.demo,
         )
     labels = ", ".join(label.name for label in manifest.labels) or "none, embeddings only"
+    refused = ", ".join(describe_refusal(refusal) for refusal in manifest.refused)
     Console().print(
-        f"{options.output}: {manifest.name} {manifest.version}, labels: {labels}",
+        f"{options.output}: {manifest.name} {manifest.version}, labels: {labels}"
+        + (f"; refused: {refused}" if refused else ""),
         markup=False,
         highlight=False,
         soft_wrap=True,
     )
 
 
-def _find(source: str, hub: str) -> tuple[Path, str]:
-    """The checkpoint's directory, and what the manifest calls its source."""
+def _find(source: str, hub: str | None) -> Fetched:
+    """The checkpoint's directory, and what the manifest calls its source.
+
+    Raises:
+        ExportError: `source` is neither a directory nor an id of the hub's, or looks like a
+            directory whose name was mistyped.
+    """
     directory = Path(source)
-    if directory.is_dir() or not is_hub_id(source):
-        return directory, directory.resolve().name
-    return download(source, hub), f"{hub}:{source}"
+    if hub is None and (directory.is_dir() or not is_hub_id(source)):
+        return Fetched(directory, directory.resolve().name, None)
+    if hub is None and directory.parent != Path() and directory.parent.is_dir():
+        raise ExportError(
+            f"{source} is no directory, though {directory.parent} is one; correct the name, or say "
+            "which --hub has a model of this name"
+        )
+    return download(source, hub or "modelscope")
 
 
 def _name(value: str) -> str:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Largest absolute differences, over all clips of the parity check."""
+    """Largest differences, over all clips of the parity check that hold speech."""
 
     probability: float
-    speechless: float
-    """Of a probability, on clips that hold no speech: silence, and a single frame."""
+    """Absolute."""
     frame_embedding: float
-    """Of one value of it. They come out of a layer norm, so they are about 1 in size. It binds
-    every model, and is all that binds one without a classifier."""
+    """Of one value of it, over max(1, the RMS of its channel). It binds every model, and is all
+    that binds one without a classifier."""

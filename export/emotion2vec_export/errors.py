@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from emotion2vec_runtime.bundle import Parity
 from emotion2vec_runtime.errors import Emotion2vecError
 
 
@@ -11,3 +12,8 @@ class ExportError(Emotion2vecError):
 
 class UnfaithfulError(ExportError):
     """The exported model differs from FunASR's by more than its bound."""
+
+    def __init__(self, message: str, parity: Parity | None = None) -> None:
+        """`parity`: the rows that are beyond the bounds, the worst first."""
+        super().__init__(message)
+        self.parity = parity

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
@@ -19,12 +16,14 @@ from emotion2vec_runtime.bundle import (
     Manifest,
     Parity,
     Precision,
+    Refusal,
     describe_file,
 )
 from emotion2vec_runtime.errors import LoadError
 
 from emotion2vec_export.checkpoint import Checkpoint
-from emotion2vec_export.errors import ExportError
+from emotion2vec_export.destination import Destination, Form
+from emotion2vec_export.errors import ExportError, UnfaithfulError
 from emotion2vec_export.graph import OPSET, external_data, tensor_specs, write_graph
 from emotion2vec_export.parity import ParityCheck, require_faithful
 from emotion2vec_export.precision import RECIPES
@@ -43,73 +42,167 @@ class Progress(Protocol):
 
     def unmeasured(self, precision: str, why: str) -> None: ...
 
+    def kept(self, what: str) -> None: ...
+
 
 def export_bundle(
     checkpoint: Checkpoint,
-    output: Path,
+    destination: Destination,
     *,
     name: str,
     source: str,
     precisions: Sequence[Precision],
     progress: Progress,
+    commit: str | None = None,
     engine: bool = False,
     demo: bool = False,
 ) -> Manifest:
-    """Writes the bundle of a checkpoint to `output`, whole or not at all.
+    """Writes the bundle of a checkpoint, whole or not at all.
 
-    With `engine` it gets a TensorRT engine too, and the fp16 graph that this is built from.
+    A precision that differs too much from FunASR is left out, and the manifest says so; all that
+    a bundle at `destination` holds of this checkpoint and that is not made anew is kept. With
+    `engine` it gets a TensorRT engine too, and the fp16 graph that this is built from.
 
     Raises:
-        ExportError: `output` holds something that is no bundle, or a file can't be written.
-        UnfaithfulError: an artefact differs from FunASR by more than its precision may.
+        ExportError: nothing that was asked for passed, the destination holds what would be lost,
+            or a file can't be written.
+        UnfaithfulError: the fp32 graph differs from FunASR by more than it may.
     """
-    with _replacing(output) as directory:
-        progress.step("exporting the graph")
-        graph = directory / "flat.onnx"
-        write_graph(load_model(checkpoint.config, checkpoint.classes, checkpoint.weights), graph)
-        progress.step("loading FunASR, and hearing what it says of the test audio")
+    graphs: list[Precision] = [*precisions, "fp16"] if engine else [*precisions]
+    # First fp32: where it fails, nothing else is worth its time.
+    graphs = sorted(dict.fromkeys(graphs), key=lambda precision: precision != "fp32")
+    asked: list[Form] = [("onnx", precision) for precision in graphs]
+    asked += [("tensorrt", "fp16")] if engine else []
+    revision = f"sha256:{checkpoint.sha256}"
+    labels = checkpoint.classes.labels if checkpoint.classes else ()
+    destination.check(revision, labels, asked)
+    with destination.replacing() as directory:
         audio = checkpoint.config.audio
-        check = ParityCheck(FunAsr(checkpoint.directory, checkpoint.classes), audio.frame_field)
-        artifacts = []
-        wanted: list[Precision] = [*precisions, "fp16"] if engine else [*precisions]
-        for precision in dict.fromkeys(wanted):
-            progress.step(f"making {precision}, and comparing it with FunASR")
-            recipe = RECIPES[precision]
-            path = recipe.convert(graph, directory)
-            parity = check.measure(_loaded(path, precision), recipe.bounds)
-            progress.measured(precision, parity)
-            require_faithful(parity, recipe.bounds)
-            artifacts.append(_artifact(path, precision, parity))
-        if engine:
-            fp16 = next(artifact for artifact in artifacts if artifact.precision == "fp16")
-            artifacts.append(_engine(fp16, directory, check, audio.frame_field, progress))
-        for file in (*external_data(graph), graph):
-            file.unlink()
+        artifacts, refused = _Forms(checkpoint, directory, progress).make(asked)
+        files = {entry.file for artifact in artifacts for entry in artifact.files}
+        for file in directory.iterdir():
+            if file.name not in files:
+                file.unlink()
+        kept = destination.keep(artifacts, directory)
+        for artifact in kept:
+            progress.kept(_name_of(artifact.kind, artifact.precision))
         manifest = Manifest(
             name=name,
             source=source,
-            source_revision=f"sha256:{checkpoint.sha256}",
+            source_revision=revision,
+            source_commit=commit,
             demo=demo,
-            labels=checkpoint.classes.labels if checkpoint.classes else (),
+            labels=labels,
             frame_hop=audio.frame_hop,
             frame_field=audio.frame_field,
             embedding_size=checkpoint.config.embed_dim,
             normalize=checkpoint.config.normalize,
             opset=OPSET,
             exporter={tool: version(tool) for tool in _TOOLS},
-            artifacts=tuple(artifacts),
+            artifacts=(*artifacts, *kept),
+            refused=(*refused, *destination.refused(asked)),
         )
         text = manifest.model_dump_json(indent=2)
         (directory / MANIFEST).write_text(text + "\n", encoding="utf-8")
         return manifest
 
 
-def check_output(output: Path) -> None:
-    """Raises ExportError where a bundle must not be written: over anything but an older bundle."""
-    if not output.exists() or (output / MANIFEST).is_file():
-        return
-    if not output.is_dir() or any(output.iterdir()):
-        raise ExportError(f"{output} exists and is no bundle; name a new directory")
+def describe_refusal(refusal: Refusal) -> str:
+    """For people: what was refused, and by how much."""
+    return f"{_name_of(refusal.kind, refusal.precision)} ({refusal.reason})"
+
+
+def _name_of(kind: str, precision: str) -> str:
+    return precision if kind == "onnx" else "the TensorRT engine"
+
+
+class _Forms:
+    """Makes the runnable forms of a checkpoint's model, and compares each with FunASR."""
+
+    def __init__(self, checkpoint: Checkpoint, directory: Path, progress: Progress) -> None:
+        self._directory = directory
+        self._progress = progress
+        progress.step("exporting the graph")
+        self._flat = directory / "flat.onnx"
+        model = load_model(checkpoint.config, checkpoint.classes, checkpoint.weights)
+        write_graph(model, self._flat)
+        progress.step("loading FunASR, and hearing what it says of the test audio")
+        self._frame_field = checkpoint.config.audio.frame_field
+        reference = FunAsr(checkpoint.directory, checkpoint.classes)
+        self._check = ParityCheck(reference, self._frame_field)
+
+    def make(self, asked: Sequence[Form]) -> tuple[list[Artifact], list[Refusal]]:
+        """What passed, and what did not.
+
+        Raises:
+            ExportError: fp32 failed, or everything did.
+        """
+        made: list[Artifact] = []
+        refused: list[Refusal] = []
+        for kind, precision in asked:
+            try:
+                if kind == "onnx":
+                    made.append(self._graph(precision))
+                else:
+                    made.append(self._engine(made))
+            except ExportError as error:
+                parity = error.parity if isinstance(error, UnfaithfulError) else None
+                refused.append(
+                    Refusal(kind=kind, precision=precision, reason=str(error), parity=parity)
+                )
+                if (kind, precision) == ("onnx", "fp32"):
+                    break
+        if not made:
+            reasons = ", ".join(describe_refusal(refusal) for refusal in refused)
+            error_class = ExportError if refused[0].parity is None else UnfaithfulError
+            raise error_class(f"{reasons} was refused; no bundle was written")
+        return made, refused
+
+    def _graph(self, precision: Precision) -> Artifact:
+        self._progress.step(f"making {precision}, and comparing it with FunASR")
+        recipe = RECIPES[precision]
+        path = recipe.convert(self._flat, self._directory)
+        parity = self._check.measure(_loaded(path, precision), recipe.bounds)
+        self._progress.measured(precision, parity)
+        require_faithful(parity, recipe.bounds)
+        return _artifact(path, precision, parity)
+
+    def _engine(self, made: Sequence[Artifact]) -> Artifact:
+        """Built from the fp16 graph; where a card can run it, it is compared with FunASR."""
+        # An export without an engine needs neither CUDA nor TensorRT.
+        from emotion2vec_export.engine import build_engine, can_run, load_engine
+
+        fp16 = next((artifact for artifact in made if artifact.precision == "fp16"), None)
+        if fp16 is None:
+            raise ExportError("the fp16 graph, which it is built from, was refused")
+        path, engine = build_engine(
+            self._directory / fp16.file,
+            self._directory,
+            frame_field=self._frame_field,
+            onnx_sha256=fp16.sha256,
+            say=self._progress.step,
+        )
+        parity = None
+        if can_run(engine):
+            self._progress.step("comparing the engine with FunASR")
+            bounds = RECIPES["fp16"].bounds
+            parity = self._check.measure(load_engine(path, engine), bounds)
+            self._progress.measured("the TensorRT engine", parity)
+            require_faithful(parity, bounds)
+        else:
+            self._progress.unmeasured("the TensorRT engine", "there is no card here to run it")
+        entry = describe_file(path)
+        return Artifact(
+            file=entry.file,
+            sha256=entry.sha256,
+            size=entry.size,
+            kind="tensorrt",
+            precision="fp16",
+            inputs=fp16.inputs,
+            outputs=fp16.outputs,
+            parity=parity,
+            engine=engine,
+        )
 
 
 def _loaded(path: Path, precision: Precision) -> Backend:
@@ -133,66 +226,3 @@ def _artifact(path: Path, precision: Precision, parity: Parity) -> Artifact:
         outputs=outputs,
         parity=parity,
     )
-
-
-def _engine(
-    fp16: Artifact, directory: Path, check: ParityCheck, frame_field: int, progress: Progress
-) -> Artifact:
-    """Builds the engine; where a card can run it, it is compared with FunASR as the graphs are."""
-    # An export without an engine needs neither CUDA nor TensorRT.
-    from emotion2vec_export.engine import build_engine, can_run, load_engine
-
-    path, engine = build_engine(
-        directory / fp16.file,
-        directory,
-        frame_field=frame_field,
-        onnx_sha256=fp16.sha256,
-        say=progress.step,
-    )
-    parity = None
-    if can_run(engine):
-        progress.step("comparing the engine with FunASR")
-        bounds = RECIPES["fp16"].bounds
-        parity = check.measure(load_engine(path, engine), bounds)
-        progress.measured("the TensorRT engine", parity)
-        require_faithful(parity, bounds)
-    else:
-        progress.unmeasured("the TensorRT engine", "there is no card here to run it")
-    entry = describe_file(path)
-    return Artifact(
-        file=entry.file,
-        sha256=entry.sha256,
-        size=entry.size,
-        kind="tensorrt",
-        precision="fp16",
-        inputs=fp16.inputs,
-        outputs=fp16.outputs,
-        parity=parity,
-        engine=engine,
-    )
-
-
-@contextmanager
-def _replacing(output: Path) -> Iterator[Path]:
-    """A fresh directory beside `output` that takes its place once the block has succeeded."""
-    check_output(output)
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
-    except OSError as error:
-        raise ExportError(f"can't write beside {output}: {error.strerror}") from error
-    try:
-        yield fresh
-        fresh.chmod(0o755)
-        if output.exists():
-            # A directory that is not empty can't be renamed over: set the old bundle aside first.
-            old = Path(tempfile.mkdtemp(prefix=f".{output.name}.old.", dir=output.parent))
-            output.rename(old / output.name)
-            fresh.rename(output)
-            shutil.rmtree(old)
-        else:
-            fresh.rename(output)
-    except OSError as error:
-        raise ExportError(f"can't write {output}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)

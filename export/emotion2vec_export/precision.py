@@ -38,10 +38,9 @@ def _for_gpu(graph: Path, directory: Path) -> Path:
     return write_gpu_graph(graph, directory)
 
 
-_FP32 = Bounds(probability=1e-4, speechless=1e-4, frame_embedding=1e-3)
-# Of silence all frames are alike, and a single frame is alone: rounding does not average out.
-_INT8 = Bounds(probability=0.02, speechless=0.1, frame_embedding=0.5)
-_FP16 = Bounds(probability=0.01, speechless=0.02, frame_embedding=0.1)
+_FP32 = Bounds(probability=1e-4, frame_embedding=1e-3)
+_INT8 = Bounds(probability=0.02, frame_embedding=0.5)
+_FP16 = Bounds(probability=0.01, frame_embedding=0.1)
 
 RECIPES: Mapping[Precision, Recipe] = {
     "fp32": Recipe(convert=_for_cpu, bounds=_FP32),

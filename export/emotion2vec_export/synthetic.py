@@ -1,4 +1,7 @@
-"""Writes FunASR model directories with emotion2vec's true architecture and seeded random weights.
+"""Writes FunASR model directories as the hubs' are, with seeded random weights.
+
+Configuration, names and what lies beside the weights are those of emotion2vec+: `model.pt` is a
+fairseq training checkpoint, three times as large as its weights for Adam's two moments.
 
 Speed, memory and parity do not depend on what weights are worth, so these stand in for checkpoints
 whose licence forbids shipping them. Their emotions mean nothing.
@@ -26,7 +29,7 @@ from torch import Tensor
 from emotion2vec_export.config import MODEL_CLASS, ModelConfig, parse_model_config
 from emotion2vec_export.errors import ExportError
 from emotion2vec_export.labels import UNKNOWN_TOKEN
-from emotion2vec_export.weights import ALIBI_SCALE, AUDIO, expected_weights
+from emotion2vec_export.weights import ALIBI_SCALE, AUDIO, HEAD, expected_weights
 
 LABELS = (
     "生气/angry",
@@ -41,6 +44,8 @@ LABELS = (
 )
 """emotion2vec+'s own classes."""
 
+SCOPE = "d2v_model."
+"""What the hubs' checkpoints put before their weights' names."""
 _BRANCH_SCALE = 0.4
 """Of a residual branch's last layer, so that what distinguishes frames survives the blocks."""
 
@@ -58,67 +63,124 @@ class Size:
 
 
 SIZES = {
-    "large": Size(1024, 16, 8, 16),
+    "large": Size(1024, 16, 4, 8),
     "base": Size(768, 12, 4, 8),
     "tiny": Size(64, 4, 1, 2, channels=64, conv_pos_groups=4),
 }
 
 
 def model_options(size: Size) -> dict[str, Any]:
-    """`model_conf` of an emotion2vec+ model of this size, in FunASR's own terms."""
-    channels = size.channels
+    """`model_conf` of an emotion2vec+ model of this size: the hub's own, but for its encoders of
+    pictures and text, which FunASR does not have."""
     return {
-        "depth": size.depth,
-        "start_drop_path_rate": 0.0,
-        "end_drop_path_rate": 0.0,
-        "num_heads": size.heads,
-        "norm_eps": 1e-5,
-        "norm_affine": True,
-        "encoder_dropout": 0.1,
-        "post_mlp_drop": 0.1,
-        "attention_dropout": 0.1,
+        "_name": "data2vec_multi",
         "activation_dropout": 0.0,
+        "adversarial_hidden_dim": 128,
+        "adversarial_training": False,
+        "adversarial_weight": 0.1,
+        "attention_dropout": 0.1,
+        "average_top_k_layers": 16,
+        "batch_norm_target_layer": False,
+        "clone_batch": 12,
+        "cls_loss": 1.0,
+        "cls_type": "chunk",
+        "d2v_loss": 1.0,
+        "decoder_group": False,
+        "depth": size.depth,
         "dropout_input": 0.0,
-        "layerdrop": 0.05,
+        "ema_anneal_end_step": 20000,
+        "ema_decay": 0.9997,
+        "ema_encoder_only": False,
+        "ema_end_decay": 1.0,
+        "ema_same_dtype": True,
         "embed_dim": size.embed_dim,
-        "mlp_ratio": 4.0,
-        "layer_norm_first": False,
-        "average_top_k_layers": size.depth,
+        "encoder_dropout": 0.1,
+        "end_drop_path_rate": 0.0,
         "end_of_block_targets": False,
-        "clone_batch": 8,
+        "instance_norm_target_layer": True,
+        "instance_norm_targets": False,
+        "layer_norm_first": False,
+        "layer_norm_target_layer": False,
+        "layer_norm_targets": False,
+        "layerdrop": 0.0,
+        "log_norms": True,
         "loss_beta": 0.0,
         "loss_scale": None,
+        "mae_init": False,
+        "max_update": 100000,
+        "min_pred_var": 0.01,
+        "min_target_var": 0.1,
+        "mlp_ratio": 4.0,
         "normalize": True,
-        "modalities": {
-            "audio": {
-                "type": "AUDIO",
-                "prenet_depth": size.prenet_depth,
-                "prenet_layerdrop": 0.05,
-                "prenet_dropout": 0.1,
-                "start_drop_path_rate": 0.0,
-                "end_drop_path_rate": 0.0,
-                "num_extra_tokens": 10,
-                "init_extra_token_zero": True,
-                "local_grad_mult": 1.0,
-                "use_alibi_encoder": True,
-                "alibi_scale": 1.0,
-                "learned_alibi": False,
-                "alibi_max_pos": None,
-                "learned_alibi_scale": True,
-                "learned_alibi_scale_per_head": True,
-                "learned_alibi_scale_per_layer": False,
-                "num_alibi_heads": size.heads,
-                "model_depth": size.depth,
-                "decoder": None,
-                "extractor_mode": "layer_norm",
-                "feature_encoder_spec": f"[({channels}, 10, 5)] + [({channels}, 3, 2)] * 4"
-                f" + [({channels}, 2, 2)] + [({channels}, 2, 2)]",
-                "conv_pos_width": 95,
-                "conv_pos_groups": size.conv_pos_groups,
-                "conv_pos_depth": 5,
-                "conv_pos_pre_ln": False,
-            }
+        "modalities": {"_name": None, "audio": _audio_options(size)},
+        "norm_affine": True,
+        "norm_eps": 1e-5,
+        "num_heads": size.heads,
+        "post_mlp_drop": 0.1,
+        "recon_loss": 0.0,
+        "seed": 1,
+        "shared_decoder": None,
+        "skip_ema": False,
+        "start_drop_path_rate": 0.0,
+        "supported_modality": "AUDIO",
+    }
+
+
+def _audio_options(size: Size) -> dict[str, Any]:
+    channels = size.channels
+    return {
+        "add_masks": False,
+        "alibi_max_pos": None,
+        "alibi_scale": 1.0,
+        "conv_pos_depth": 5,
+        "conv_pos_groups": size.conv_pos_groups,
+        "conv_pos_pre_ln": False,
+        "conv_pos_width": 95,
+        # FunASR builds it, though plus_large holds no weights for it, and never runs it.
+        "decoder": {
+            "add_positions_all": False,
+            "add_positions_masked": False,
+            "decoder_dim": 768,
+            "decoder_groups": 16,
+            "decoder_kernel": 7,
+            "decoder_layers": 4,
+            "decoder_residual": True,
+            "input_dropout": 0.1,
+            "projection_layers": 1,
+            "projection_ratio": 2.0,
         },
+        "ema_local_encoder": False,
+        "encoder_zero_mask": True,
+        "end_drop_path_rate": 0.0,
+        "extractor_mode": "layer_norm",
+        "feature_encoder_spec": f"[({channels}, 10, 5)] + [({channels}, 3, 2)] * 4"
+        f" + [({channels},2,2)] + [({channels},2,2)]",
+        "init_extra_token_zero": True,
+        "inverse_mask": False,
+        "keep_masked_pct": 0.0,
+        "learned_alibi": False,
+        "learned_alibi_scale": True,
+        "learned_alibi_scale_per_head": True,
+        "learned_alibi_scale_per_layer": False,
+        "local_grad_mult": 1.0,
+        "mask_channel_length": 64,
+        "mask_channel_prob": 0.0,
+        "mask_dropout": 0.0,
+        "mask_length": 5,
+        "mask_noise_std": 0.01,
+        "mask_prob": 0.55,
+        "mask_prob_adjust": 0.1,
+        "mask_prob_min": None,
+        "model_depth": size.depth,
+        "num_alibi_heads": size.heads,
+        "num_extra_tokens": 10,
+        "prenet_depth": size.prenet_depth,
+        "prenet_dropout": 0.1,
+        "prenet_layerdrop": 0.0,
+        "remove_masks": False,
+        "start_drop_path_rate": 0.0,
+        "type": "AUDIO",
+        "use_alibi_encoder": True,
     }
 
 
@@ -157,25 +219,59 @@ def write_checkpoint(
     options: dict[str, Any],
     weights: dict[str, Tensor],
     labels: Sequence[str] = LABELS,
+    scope: str = "",
 ) -> None:
     """Writes a directory that `funasr.AutoModel(model=directory)` loads.
 
     Args:
         options: `model_conf`.
+        weights: under FunASR's names.
         labels: one a class, `<unk>` among them; empty for a model without a classifier.
+        scope: with one, `model.pt` becomes a whole training checkpoint that puts it before every
+            name but the classifier's, as the hubs' do; without, it holds the weights alone.
     """
     directory.mkdir(parents=True, exist_ok=True)
     config: dict[str, Any] = {"model": MODEL_CLASS, "model_conf": options}
     metas: dict[str, Any] = {"init_param": "model.pt", "config": "config.yaml"}
     if labels:
         config["tokenizer"] = "CharTokenizer"
-        config["tokenizer_conf"] = {"unk_symbol": UNKNOWN_TOKEN}
+        config["tokenizer_conf"] = {"unk_symbol": UNKNOWN_TOKEN, "split_with_space": True}
         metas["tokenizer_conf"] = {"token_list": "tokens.txt"}
-        (directory / "tokens.txt").write_text("\n".join(labels) + "\n", encoding="utf-8")
+        (directory / "tokens.txt").write_text("\n".join(labels), encoding="utf-8")
+    if scope:
+        config["scope_map"] = [scope, "none"]
+        content = _training_checkpoint(
+            {name if name in HEAD else scope + name: value for name, value in weights.items()}
+        )
+    else:
+        content = {"model": weights}
     OmegaConf.save(OmegaConf.create(config), directory / "config.yaml")
-    content = {"framework": "pytorch", "task": "emotion-recognition", "file_path_metas": metas}
-    (directory / "configuration.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
-    torch.save({"model": weights}, directory / "model.pt")
+    described = {"framework": "pytorch", "task": "emotion-recognition", "file_path_metas": metas}
+    (directory / "configuration.json").write_text(json.dumps(described, indent=2), encoding="utf-8")
+    torch.save(content, directory / "model.pt")
+
+
+def _training_checkpoint(weights: dict[str, Tensor]) -> dict[str, Any]:
+    """What fairseq saves; Adam has seen no step yet."""
+    moments = {
+        index: {
+            "step": 0,
+            "exp_avg": torch.zeros_like(value),
+            "exp_avg_sq": torch.zeros_like(value),
+        }
+        for index, value in enumerate(weights.values())
+    }
+    group = {"lr": 0.0, "betas": [0.9, 0.98], "eps": 1e-6, "params": list(moments)}
+    return {
+        "args": None,
+        "cfg": {"_name": None},
+        "model": weights,
+        "criterion": {},
+        "optimizer_history": [{"optimizer_name": "FairseqAdam", "num_updates": 0}],
+        "task_state": {},
+        "extra_state": {"epoch": 1},
+        "last_optimizer_state": {"state": moments, "param_groups": [group]},
+    }
 
 
 def write_synthetic(
@@ -193,7 +289,7 @@ def write_synthetic(
     for name, value in overrides.items():
         (audio if name in audio else options)[name] = value
     weights = random_weights(parse_model_config(options), len(labels), seed)
-    write_checkpoint(directory, options, weights, labels)
+    write_checkpoint(directory, options, weights, labels, SCOPE)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

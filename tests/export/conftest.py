@@ -23,6 +23,8 @@ class Silence:
 
     def unmeasured(self, precision: str, why: str) -> None: ...
 
+    def kept(self, what: str) -> None: ...
+
 
 @pytest.fixture
 def silence() -> Silence:
@@ -69,7 +71,7 @@ def already_exported(flat_graph: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def wide_graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The flat graph of a model as wide as emotion2vec+ large, whose weights lie beside it. Its 24
+    """The flat graph of a model as wide as emotion2vec+ large, whose weights lie beside it. Its 12
     blocks are all alike, so two stand for them."""
     directory = tmp_path_factory.mktemp("wide")
     write_synthetic(directory / "checkpoint", Size(1024, 16, 1, 1), 0)

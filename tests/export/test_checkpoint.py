@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,19 @@ import pytest
 import torch
 from emotion2vec_export.checkpoint import read_checkpoint
 from emotion2vec_export.errors import ExportError
-from emotion2vec_export.weights import AUDIO
+from emotion2vec_export.reference import FunAsr
+from emotion2vec_export.synthetic import SCOPE
+from emotion2vec_export.weights import AUDIO, HEAD
 
 FC1 = "blocks.1.mlp.fc1.weight"
 
 
 def change_weights(directory: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """`change` sees FunASR's names, without the scope that the checkpoint gives them."""
     content = torch.load(directory / "model.pt", weights_only=True)
-    change(content["model"])
+    weights = {name.removeprefix(SCOPE): value for name, value in content["model"].items()}
+    change(weights)
+    content["model"] = {n if n in HEAD else SCOPE + n: value for n, value in weights.items()}
     torch.save(content, directory / "model.pt")
 
 
@@ -53,7 +59,7 @@ def test_without_a_head_it_has_no_classes(write_checkpoint) -> None:
             rf"another shape .*: {FC1} \(3, 2\) instead",
         ),
         (lambda w: w.update({FC1: w[FC1] / 0}), f"not finite: {FC1}"),
-        (lambda w: w.update({FC1: "text"}), f"no weights: {FC1}"),
+        (lambda w: w.update({FC1: "text"}), rf"no weights: d2v_model\.{FC1}"),
         (lambda w: w.clear(), "holds no weights"),
     ],
 )
@@ -79,24 +85,27 @@ def test_extra_weights_can_be_allowed(write_checkpoint) -> None:
 
 def test_what_only_pretraining_uses_may_be_there(write_checkpoint) -> None:
     directory = write_checkpoint()
-    decoder = {f"{AUDIO}.decoder.proj.weight": torch.zeros(2, 2), "_ema": torch.zeros(1)}
+    decoder = {f"{AUDIO}.decoder.proj.weight": torch.zeros(2, 2), "_ema": {FC1: torch.zeros(1)}}
     change_weights(directory, lambda w: w.update(decoder))
     assert not read_checkpoint(directory).weights.keys() & decoder.keys()
 
 
-@pytest.mark.parametrize(
-    ("prefix", "scope_map"), [("module.", None), ("d2v_model.", "scope_map: [d2v_model., none]\n")]
-)
-def test_prefixes_are_stripped_as_funasr_does(write_checkpoint, prefix, scope_map) -> None:
+def test_a_checkpoint_is_as_the_hubs_are(write_checkpoint) -> None:
+    content = torch.load(write_checkpoint() / "model.pt", weights_only=True)
+    assert {"model", "last_optimizer_state"} <= content.keys()
+    weights = content["model"]
+    assert {name for name in weights if not name.startswith("d2v_model.")} == set(HEAD)
+    assert weights["d2v_model.modality_encoders.AUDIO.alibi_scale"].shape == (1, 1, 4, 1, 1)
+
+
+def test_prefixes_are_stripped_as_funasr_does(write_checkpoint) -> None:
     directory = write_checkpoint()
 
     def rename(weights: dict[str, Any]) -> None:
         for name in list(weights):
-            weights[prefix + name] = weights.pop(name)
+            weights["module." + name] = weights.pop(name)
 
     change_weights(directory, rename)
-    if scope_map:
-        change_config(directory, "model_conf:", scope_map + "model_conf:")
     assert FC1 in read_checkpoint(directory).weights
 
 
@@ -154,6 +163,13 @@ def test_configuration_names_no_file_elsewhere(write_checkpoint, path: object) -
         read_checkpoint(directory)
 
 
+def test_configuration_may_leave_names_open(write_checkpoint) -> None:
+    directory = write_checkpoint()
+    metas = {"file_path_metas": {"init_param": None, "config": None, "tokenizer_conf": None}}
+    (directory / "configuration.json").write_text(json.dumps(metas))
+    assert len(read_checkpoint(directory).classes.labels) == 9
+
+
 def test_configuration_json_may_be_absent(write_checkpoint) -> None:
     directory = write_checkpoint()
     (directory / "configuration.json").unlink()
@@ -177,7 +193,9 @@ def test_a_configuration_that_is_not_ours_is_refused(write_checkpoint, old, new,
         read_checkpoint(directory)
 
 
-@pytest.mark.parametrize("tokens", ["生气/angry\n<unk>\n", "\n".join("abcdefghij") + "\n"])
+@pytest.mark.parametrize(
+    "tokens", ["生气/angry\n<unk>\n", "<unk>\n" + "\n".join("abcdefghi") + "\n"]
+)
 def test_labels_and_head_must_be_as_many(write_checkpoint, tokens: str) -> None:
     directory = write_checkpoint()
     (directory / "tokens.txt").write_text(tokens)
@@ -191,3 +209,51 @@ def test_a_head_without_labels_is_refused(write_checkpoint) -> None:
     (directory / "tokens.txt").unlink()
     with pytest.raises(ExportError, match=r"no tokens\.txt"):
         read_checkpoint(directory)
+
+
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:be501a01\nsize 1945790254\n"
+
+
+@pytest.mark.parametrize("name", ["model.pt", "config.yaml", "tokens.txt"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (LFS, "is a git-lfs pointer, .* `git lfs pull`"),
+        (b"\n<!DOCTYPE html><title>Sign in</title>", "is an HTML page, .* download the file"),
+        (b"\xef\xbb\xbf<HTML><body>404</body></HTML>", "is an HTML page"),
+    ],
+)
+def test_what_stands_in_for_a_file_is_named(write_checkpoint, name, content, message) -> None:
+    directory = write_checkpoint()
+    (directory / name).write_bytes(content)
+    with pytest.raises(ExportError, match=rf"{re.escape(name)} {message}"):
+        read_checkpoint(directory)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text + "\n\n", "ends in an empty line, .* delete it"),
+        (lambda text: text.replace("<unk>", "unknown"), "lacks <unk>, .*unk_symbol"),
+    ],
+)
+def test_a_token_list_that_funasr_misreads_is_refused(write_checkpoint, change, message) -> None:
+    path = write_checkpoint() / "tokens.txt"
+    path.write_text(change(path.read_text()))
+    with pytest.raises(ExportError, match=message):
+        read_checkpoint(path.parent)
+
+
+def test_any_label_may_be_the_unknown_symbol(write_checkpoint) -> None:
+    path = write_checkpoint() / "tokens.txt"
+    path.write_text(path.read_text().replace("<unk>", "rest"))
+    change_config(path.parent, "unk_symbol: <unk>", "unk_symbol: rest")
+    checkpoint = read_checkpoint(path.parent)
+    FunAsr(path.parent, checkpoint.classes)
+    assert checkpoint.classes.labels[-1].name == "rest"
+
+
+def test_the_hubs_own_token_list_has_no_newline_at_its_end(write_checkpoint) -> None:
+    path = write_checkpoint() / "tokens.txt"
+    path.write_text(path.read_text().rstrip("\n"))
+    assert len(read_checkpoint(path.parent).classes.labels) == 9

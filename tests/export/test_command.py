@@ -3,9 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from emotion2vec_export import hub
 from emotion2vec_export.__main__ import main
-from emotion2vec_export.errors import ExportError
 
 
 def test_a_checkpoint_becomes_a_bundle(published) -> None:
@@ -50,25 +48,3 @@ def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     assert stop.value.code == 2
-
-
-def test_a_hub_id_is_fetched(tmp_path, monkeypatch, capfd) -> None:
-    asked = []
-
-    def fetch(source: str) -> Path:
-        asked.append(source)
-        raise ExportError(f"can't get {source}")
-
-    monkeypatch.setitem(hub.HUBS, "huggingface", fetch)
-    command = ["owner/model", "--hub", "huggingface", "--output", str(tmp_path / "b")]
-    assert main(command) == 1
-    assert asked == ["owner/model"]
-    assert "can't get owner/model" in capfd.readouterr().err
-
-
-def test_an_unreachable_hub_is_reported(monkeypatch, tmp_path) -> None:
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(ExportError, match=r"can't get emotion2vec/.* from huggingface; .*--hub"):
-        hub.download("iic/emotion2vec_plus_large", "huggingface")

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import onnx
 import pytest
 from emotion2vec_export.checkpoint import read_checkpoint
+from emotion2vec_export.destination import Destination
 from emotion2vec_export.errors import ExportError
 from emotion2vec_export.gpu_graph import write_gpu_graph
 from emotion2vec_export.pipeline import export_bundle
@@ -49,7 +50,7 @@ def built(published: Export, tmp_path_factory: pytest.TempPathFactory) -> Built:
     with exports_already(published.flat):
         export_bundle(
             read_checkpoint(published.checkpoint),
-            output,
+            Destination(output),
             name="micro",
             source="tests",
             precisions=["fp32"],

@@ -131,7 +131,7 @@ def test_results_stay_close(pair: Pair) -> None:
     np.testing.assert_array_equal(exact["frame_lengths"], rounded["frame_lengths"])
     for clip, frames in enumerate(exact["frame_lengths"]):
         ours, theirs = (softmax(outputs["logits"][clip]) for outputs in (rounded, exact))
-        assert 0 < np.abs(ours - theirs).max() < BOUNDS.speechless
+        assert 0 < np.abs(ours - theirs).max() < BOUNDS.probability
         ours, theirs = (outputs["frame_embeddings"][clip, :frames] for outputs in (rounded, exact))
         assert np.abs(ours - theirs).max() < BOUNDS.frame_embedding
 

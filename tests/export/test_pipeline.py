@@ -1,17 +1,31 @@
 from __future__ import annotations
 
-import math
+import re
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+import torch
 from emotion2vec_export import pipeline
+from emotion2vec_export.__main__ import main
+from emotion2vec_export.bounds import Bounds
 from emotion2vec_export.checkpoint import read_checkpoint
+from emotion2vec_export.destination import Destination
 from emotion2vec_export.errors import ExportError, UnfaithfulError
+from emotion2vec_export.parity import ParityCheck, channel_difference, require_faithful
 from emotion2vec_export.precision import RECIPES
+from emotion2vec_export.reference import FunAsr
+from emotion2vec_export.synthetic import SCOPE
+from emotion2vec_runtime.backends.onnx_runtime import OnnxRuntimeBackend
+from emotion2vec_runtime.backends.providers import provider_named
 from emotion2vec_runtime.backends.select import load_backend
-from emotion2vec_runtime.bundle import Label, Parity, ParityRow, load_bundle
+from emotion2vec_runtime.bundle import Label, Parity, ParityRow, Precision, load_bundle
+from onnx.numpy_helper import from_array, to_array
 
-from tests.export.samples import SMALL, Export
+from tests.export.samples import SMALL, Export, write_flat
 
 CASES = {"one frame", "silence", "quiet", "loud", "clipped", "speech"}
 
@@ -58,6 +72,18 @@ def test_without_a_head_it_gives_embeddings_only(exported) -> None:
     assert all(row.probability_difference is None for row in artifact.parity.rows)
 
 
+@pytest.fixture
+def impossible(monkeypatch) -> Callable[[Precision], None]:
+    """Makes the bounds of a precision so tight that nothing keeps to them."""
+
+    def tighten(precision: Precision) -> None:
+        recipe = RECIPES[precision]
+        tight = replace(recipe, bounds=Bounds(probability=1e-12, frame_embedding=1e-12))
+        monkeypatch.setitem(RECIPES, precision, tight)
+
+    return tighten
+
+
 @pytest.mark.usefixtures("already_exported")
 def test_a_model_that_differs_is_refused(write_checkpoint, silence, tmp_path: Path) -> None:
     checkpoint = read_checkpoint(write_checkpoint(("a", "b", "<unk>"), SMALL))
@@ -65,7 +91,7 @@ def test_a_model_that_differs_is_refused(write_checkpoint, silence, tmp_path: Pa
     with pytest.raises(UnfaithfulError, match="a probability differs by"):
         pipeline.export_bundle(
             checkpoint,
-            output,
+            Destination(output),
             name="other",
             source="tests",
             precisions=["fp32"],
@@ -74,49 +100,140 @@ def test_a_model_that_differs_is_refused(write_checkpoint, silence, tmp_path: Pa
     assert list(output.parent.iterdir()) == []
 
 
-@pytest.mark.parametrize("probability", [None, 0.0])
-def test_embeddings_are_bound_too(probability: float | None) -> None:
-    row = ParityRow(
+@pytest.mark.usefixtures("already_exported")
+def test_a_precision_that_fails_is_refused_alone(
+    published: Export, impossible, tmp_path: Path, capfd
+) -> None:
+    impossible("int8")
+    output = tmp_path / "bundle"
+    wanted = ["--precision", "int8", "fp32", "fp16"]
+    assert main([str(published.checkpoint), "--output", str(output), *wanted]) == 0
+    manifest = load_bundle(output).manifest
+    assert [artifact.precision for artifact in manifest.artifacts] == ["fp32", "fp16"]
+    assert not list(output.glob("*int8*"))
+    (refusal,) = manifest.refused
+    assert (refusal.kind, refusal.precision) == ("onnx", "int8")
+    assert refusal.parity is not None
+    assert 1 <= len(refusal.parity.rows) <= 3
+    assert all(row.decides for row in refusal.parity.rows)
+    last = capfd.readouterr().out.splitlines()[-1]
+    assert f"; refused: int8 ({refusal.reason})" in last
+    assert re.search(r"differs by \d\.\de-\d\d from FunASR's, more than 1e-12", last)
+
+
+@pytest.mark.usefixtures("already_exported")
+def test_a_refusal_is_remembered_until_it_is_asked_for_again(
+    published: Export, impossible, tmp_path: Path
+) -> None:
+    command = [str(published.checkpoint), "--output", str(tmp_path / "bundle")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(RECIPES, "int8", replace(RECIPES["int8"], convert=no_layers))
+        assert main([*command, "--precision", "fp32", "int8"]) == 0
+    assert main(command) == 0
+    (refusal,) = load_bundle(tmp_path / "bundle").manifest.refused
+    assert (refusal.reason, refusal.parity) == ("the graph has no layers", None)
+    assert main([*command, "--precision", "int8"]) == 0
+    manifest = load_bundle(tmp_path / "bundle").manifest
+    assert manifest.refused == ()
+    assert {artifact.precision for artifact in manifest.artifacts} == {"fp32", "int8"}
+
+
+def no_layers(graph: Path, directory: Path) -> Path:
+    raise ExportError("the graph has no layers")
+
+
+@pytest.mark.usefixtures("already_exported")
+@pytest.mark.parametrize(
+    ("failing", "wanted"), [("int8", ["int8"]), ("fp32", ["int8", "fp32", "fp16"])]
+)
+def test_without_fp32_or_with_nothing_there_is_no_bundle(
+    published: Export, impossible, failing, wanted, tmp_path: Path, capfd
+) -> None:
+    impossible(failing)
+    output = tmp_path / "parent" / "bundle"
+    command = [str(published.checkpoint), "--output", str(output), "--precision", *wanted]
+    assert main(command) == 1
+    error = capfd.readouterr().err
+    assert f"{failing} (" in error
+    assert "more than 1e-12" in error
+    assert "no bundle was written" in error
+    assert list(output.parent.iterdir()) == []
+
+
+def make_row(probability: float | None, embedding: float, *, decides: bool = True) -> ParityRow:
+    return ParityRow(
         case="speech",
         seconds=1,
         probability_difference=probability,
         embedding_cosine=1,
-        frame_embedding_difference=2 * RECIPES["fp32"].bounds.frame_embedding,
+        frame_embedding_difference=embedding,
+        decides=decides,
     )
-    parity = Parity(reference="funasr", bound=1e-4, rows=(row,))
+
+
+BOUNDS = RECIPES["fp32"].bounds
+
+
+@pytest.mark.parametrize("probability", [None, 0.0])
+def test_embeddings_are_bound_too(probability: float | None) -> None:
+    row = make_row(probability, 2 * BOUNDS.frame_embedding)
     with pytest.raises(UnfaithfulError, match="a frame embedding differs"):
-        pipeline.require_faithful(parity, RECIPES["fp32"].bounds)
+        require_faithful(Parity(reference="funasr", bound=1e-4, rows=(row,)), BOUNDS)
 
 
-def test_only_a_bundle_is_written_over(tmp_path: Path) -> None:
-    (tmp_path / "precious").write_text("")
-    with pytest.raises(ExportError, match="is no bundle"):
-        pipeline.check_output(tmp_path)
-    with pytest.raises(ExportError, match="is no bundle"):
-        pipeline.check_output(tmp_path / "precious")
-    pipeline.check_output(tmp_path / "new")
-    (tmp_path / "manifest.json").write_text("")
-    pipeline.check_output(tmp_path)
+def test_the_worst_rows_come_first() -> None:
+    rows = [make_row(factor * BOUNDS.probability, 0) for factor in (0.5, 2, 9, 3, 4)]
+    with pytest.raises(
+        UnfaithfulError, match=r"differs by 9\.0e-04 .* more than 0\.0001"
+    ) as caught:
+        require_faithful(Parity(reference="funasr", bound=1e-4, rows=tuple(rows)), BOUNDS)
+    assert caught.value.parity is not None
+    assert caught.value.parity.rows == (rows[2], rows[4], rows[3])
 
 
-def test_an_old_bundle_is_replaced_whole(tmp_path: Path) -> None:
-    output = tmp_path / "bundle"
-    output.mkdir()
-    (output / "manifest.json").write_text("old")
-    (output / "stale.onnx").write_text("old")
-    with pipeline._replacing(output) as fresh:
-        (fresh / "manifest.json").write_text("new")
-        assert (output / "manifest.json").read_text() == "old"
-    assert [path.name for path in output.iterdir()] == ["manifest.json"]
-    assert (output / "manifest.json").read_text() == "new"
-    assert list(tmp_path.iterdir()) == [output]
+def test_clips_without_speech_are_reported_and_do_not_decide(published: Export) -> None:
+    rows = (make_row(1.0, 9.0, decides=False), make_row(0.0, 0.0))
+    require_faithful(Parity(reference="funasr", bound=1e-4, rows=rows), BOUNDS)
+    parity = load_bundle(published.bundle).manifest.artifacts[0].parity
+    assert parity is not None
+    silent = {row.case.partition(",")[0] for row in parity.rows if not row.decides}
+    assert silent == {"one frame", "silence"}
+    assert "(silence, alone)" in published.out
 
 
-def test_a_failure_leaves_the_old_bundle(tmp_path: Path) -> None:
-    output = tmp_path / "bundle"
-    output.mkdir()
-    (output / "manifest.json").write_text("old")
-    with pytest.raises(ZeroDivisionError), pipeline._replacing(output) as fresh:
-        (fresh / "manifest.json").write_text(str(math.pi / 0))
-    assert (output / "manifest.json").read_text() == "old"
-    assert list(tmp_path.iterdir()) == [output]
+def test_a_difference_counts_by_the_size_of_its_channel() -> None:
+    theirs = np.tile(np.array([0.1, 1.0, 50.0], np.float32), (4, 1))
+    for channel, expected in enumerate([1.0, 1.0, 0.02]):
+        ours = theirs.copy()
+        ours[2, channel] -= 1
+        assert channel_difference(ours, theirs) == pytest.approx(expected, rel=1e-5)
+
+
+def test_large_norm_gains_pass_and_a_faulty_row_does_not(write_checkpoint, tmp_path: Path) -> None:
+    """The last norm's gains are what embeddings are large by."""
+    directory = write_checkpoint(size=SMALL)
+    content = torch.load(directory / "model.pt", weights_only=True)
+    weights = content["model"]
+    weights[f"{SCOPE}blocks.1.norm2.weight"][:3] = torch.tensor([3000.0, -3000.0, 3000.0])
+    weights["proj.weight"][:, :3] /= 3000
+    torch.save(content, directory / "model.pt")
+    flat = write_flat(directory, tmp_path / "flat.onnx")
+    checkpoint = read_checkpoint(directory)
+    check = ParityCheck(FunAsr(directory, checkpoint.classes), 400)
+    parity = check.measure(
+        OnnxRuntimeBackend(flat, provider_named("cpu"), precision="fp32"), BOUNDS
+    )
+    require_faithful(parity, BOUNDS)
+    graph = onnx.load(flat)
+    changed = [t for t in graph.graph.initializer if t.name == "blocks.2.fc1.bias"]
+    for tensor in changed:
+        values = to_array(tensor).copy()
+        values[0] += 0.5
+        tensor.CopyFrom(from_array(values, tensor.name))
+    assert changed
+    onnx.save(graph, flat)
+    parity = check.measure(
+        OnnxRuntimeBackend(flat, provider_named("cpu"), precision="fp32"), BOUNDS
+    )
+    with pytest.raises(UnfaithfulError, match="differs by"):
+        require_faithful(parity, BOUNDS)

@@ -1,21 +1,51 @@
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
 import pytest
+import yaml
 from emotion2vec_export.checkpoint import read_checkpoint
 from emotion2vec_export.config import parse_model_config
 from emotion2vec_export.parity import speech_like
 from emotion2vec_export.reference import FunAsr
-from emotion2vec_export.synthetic import SIZES, main, model_options
+from emotion2vec_export.synthetic import SIZES, main, model_options, write_synthetic
 from emotion2vec_export.weights import ALIBI_SCALE, expected_weights
 
+HUB = Path(__file__).parents[1] / "data" / "plus_large"
+"""iic/emotion2vec_plus_large's own config.yaml, configuration.json and tokens.txt."""
 
-@pytest.mark.parametrize(("size", "millions"), [("large", 313), ("base", 93)])
-def test_sizes_are_those_of_emotion2vec_plus(size: str, millions: int) -> None:
+
+@pytest.mark.parametrize(("size", "parameters"), [("large", 162_140_185), ("base", 93_178_133)])
+def test_sizes_are_those_of_emotion2vec_plus(size: str, parameters: int) -> None:
     weights = expected_weights(parse_model_config(model_options(SIZES[size])), 9)
-    assert sum(math.prod(weight.shape) for weight in weights) // 10**6 == millions
+    assert len(weights) == 185
+    assert sum(math.prod(weight.shape) for weight in weights) == parameters
+
+
+def test_large_is_configured_as_the_hub_has_it() -> None:
+    options = yaml.safe_load((HUB / "config.yaml").read_text(encoding="utf-8"))["model_conf"]
+    for absent in ("image", "text"):
+        del options["modalities"][absent]
+    assert model_options(SIZES["large"]) == options
+
+
+def test_its_files_are_those_of_the_hub(tmp_path: Path) -> None:
+    write_synthetic(tmp_path, SIZES["tiny"], 0)
+    assert (tmp_path / "tokens.txt").read_bytes() == (HUB / "tokens.txt").read_bytes()
+    ours, theirs = (
+        yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8"))
+        for directory in (tmp_path, HUB)
+    )
+    for part in (ours, theirs):
+        del part["model_conf"]
+    assert ours == theirs
+    ours, theirs = (
+        json.loads((directory / "configuration.json").read_text(encoding="utf-8"))
+        for directory in (tmp_path, HUB)
+    )
+    assert ours.items() <= theirs.items()
 
 
 def test_it_does_not_collapse(tmp_path: Path) -> None:

@@ -55,6 +55,30 @@ def test_reads_what_was_written(directory: Path) -> None:
     assert bundle.path(bundle.manifest.artifacts[0]).read_bytes() == b"graph"
 
 
+def test_what_was_refused_is_told(directory: Path) -> None:
+    reason = "speech, alone: a probability differs by 4.3e-02 from FunASR's, more than 0.02"
+    refusal = {"kind": "onnx", "precision": "int8", "reason": reason}
+    write(directory, {**manifest_dict(directory), "refused": [refusal]})
+    (found,) = load_bundle(directory).manifest.refused
+    assert (found.precision, found.reason, found.parity) == ("int8", reason, None)
+
+
+def test_rows_of_older_bundles_are_read(directory: Path) -> None:
+    row = {
+        "seconds": 1,
+        "probability_difference": 0.05,
+        "embedding_cosine": 1,
+        "frame_embedding_difference": 0.1,
+    }
+    rows = [row | {"case": "speech", "bound": None}, row | {"case": "silence", "bound": 0.1}]
+    manifest = manifest_dict(directory)
+    manifest["artifacts"][0]["parity"]["rows"] = rows
+    write(directory, manifest)
+    parity = load_bundle(directory).manifest.artifacts[0].parity
+    assert parity is not None
+    assert [row.decides for row in parity.rows] == [True, False]
+
+
 def test_version_follows_the_files(directory: Path) -> None:
     before = load_bundle(directory).manifest.version
     (directory / "model.onnx").write_bytes(b"other")

@@ -16,6 +16,7 @@ from emotion2vec_runtime.bundle import (
     Parity,
     ParityRow,
     Profile,
+    Refusal,
     load_bundle,
 )
 from emotion2vec_runtime.errors import BundleError, ConfigError
@@ -79,6 +80,14 @@ def test_what_is_not_there_is_refused(bundle_of: MakeBundle) -> None:
         load_backend(bundle_of(fp32=True), precision="int8", provider="cpu", threads=1)
 
 
+def test_why_the_export_refused_it_is_told(bundle_of: MakeBundle) -> None:
+    bundle = bundle_of(fp32=True)
+    refusal = Refusal(kind="onnx", precision="int8", reason="speech, alone: too far off")
+    bundle.manifest = bundle.manifest.model_copy(update={"refused": (refusal,)})
+    with pytest.raises(ConfigError, match=r"refused it \(speech, alone: too far off\)"):
+        load_backend(bundle, precision="int8", provider="cpu", threads=1)
+
+
 def test_auto_never_loads_what_failed_its_check(bundle_of: MakeBundle) -> None:
     with pytest.raises(ConfigError, match="passed its parity check"):
         load_backend(bundle_of(int8=False), precision="auto", provider="cpu", threads=1)
@@ -100,11 +109,11 @@ def test_embeddings_decide_where_there_are_no_probabilities() -> None:
     assert not parity(float("nan")).passed
 
 
-def test_a_clip_without_speech_has_a_bound_of_its_own() -> None:
+def test_a_clip_without_speech_does_not_decide() -> None:
     (row,) = parity(0.05).rows
-    for bound, passed in ((None, False), (0.04, False), (0.06, True)):
-        rows = (row.model_copy(update={"bound": bound}),)
-        assert Parity(reference="funasr", bound=0.02, rows=rows).passed == passed
+    for decides in (True, False):
+        rows = (row.model_copy(update={"decides": decides}),)
+        assert Parity(reference="funasr", bound=0.02, rows=rows).passed != decides
 
 
 ENGINE = Engine(

@@ -119,7 +119,7 @@ DOORS = {
         Door("modelscope", "modelscope", {"hub"}),
         Door("modelscope_hub", "modelscope-hub", {"hub"}),
         Door("numpy", "numpy", EVERYWHERE),
-        Door("omegaconf", "omegaconf", {"checkpoint", "synthetic"}),
+        Door("omegaconf", "omegaconf", {"layout", "synthetic"}),
         Door(
             "onnx",
             "onnx",
@@ -143,7 +143,7 @@ DOORS = {
         Door("rich", "rich", {"__main__", "parity"}),
         Door("soundfile", "soundfile", {"demo.recordings"}),
         Door("torch", "torch", EVERYWHERE),
-        Door("yaml", "pyyaml", {"checkpoint"}),
+        Door("yaml", "pyyaml", {"layout"}),
     ),
 }
 # Declared, though no module names it.

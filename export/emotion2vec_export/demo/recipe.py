@@ -26,6 +26,8 @@ def demo_options() -> dict[str, Any]:
         "layerdrop": 0.0,
     }
     options["modalities"]["audio"] |= {
+        # It would be trained along, and serves nothing.
+        "decoder": None,
         "prenet_layerdrop": 0.0,
         "prenet_dropout": _DROPOUT,
         "feature_encoder_spec": "[(16, 10, 5), (32, 3, 2), (48, 3, 2), (64, 3, 2), (96, 3, 2)]"

@@ -147,6 +147,14 @@ def _choose_provider(wished: str, available: Sequence[Provider]) -> Provider:
     return provider
 
 
+def _way_to(bundle: Bundle, precision: PrecisionChoice) -> str:
+    """What to do about a graph that is not there."""
+    for refusal in bundle.manifest.refused:
+        if (refusal.kind, refusal.precision) == ("onnx", precision):
+            return f"the export refused it ({refusal.reason}); choose another"
+    return f"export it with --precision {precision}"
+
+
 def _choose_artifact(bundle: Bundle, wished: PrecisionChoice, provider: Provider) -> Artifact:
     graphs = {
         artifact.precision: artifact
@@ -157,7 +165,7 @@ def _choose_artifact(bundle: Bundle, wished: PrecisionChoice, provider: Provider
         if wished not in graphs:
             raise ConfigError(
                 f"precision {wished}: {bundle.directory} holds only {', '.join(graphs)}; "
-                f"export it with --precision {wished}"
+                + _way_to(bundle, wished)
             )
         return graphs[wished]
     for precision in provider.precisions:

@@ -13,6 +13,7 @@ from emotion2vec_runtime.bundle.manifest import (
     ParityRow,
     Precision,
     Profile,
+    Refusal,
     TensorSpec,
 )
 
@@ -30,6 +31,7 @@ __all__ = [
     "ParityRow",
     "Precision",
     "Profile",
+    "Refusal",
     "TensorSpec",
     "describe_file",
     "load_bundle",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -45,9 +45,11 @@ class TensorSpec(_Strict):
 
 
 class ParityRow(_Strict):
-    """One comparison with PyTorch. Differences are the largest absolute ones over all values.
+    """One comparison with PyTorch. Differences are the largest ones over all values.
 
-    `probability_difference` is None where the model has no classifier.
+    `probability_difference` is absolute, and None where the model has no classifier.
+    `frame_embedding_difference` is each channel's over max(1, its RMS in the clip): a trained
+    norm may make a channel large, and rounding grows with it.
     """
 
     case: str
@@ -55,8 +57,19 @@ class ParityRow(_Strict):
     probability_difference: float | None
     embedding_cosine: float
     frame_embedding_difference: float
-    bound: float | None = None
-    """Instead of `Parity.bound`: of a clip that holds no speech, such as silence."""
+    decides: bool = True
+    """Whether the bound holds for it. Silence and a single frame are reported only: rounding does
+    not average out over frames that are all alike."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_older_bundles(cls, values: Any) -> Any:
+        """Rows without speech once had bounds of their own, which the export saw to."""
+        if isinstance(values, dict) and "bound" in values:
+            own = values["bound"]
+            values = {name: value for name, value in values.items() if name != "bound"}
+            values["decides"] = own is None
+        return values
 
     @property
     def difference(self) -> float:
@@ -75,10 +88,7 @@ class Parity(_Strict):
 
     @property
     def passed(self) -> bool:
-        return all(row.difference <= self.bound_of(row) for row in self.rows)
-
-    def bound_of(self, row: ParityRow) -> float:
-        return self.bound if row.bound is None else row.bound
+        return all(row.difference <= self.bound for row in self.rows if row.decides)
 
 
 class Profile(_Strict):
@@ -131,6 +141,17 @@ class Artifact(FileEntry):
         return (self, *self.external_data)
 
 
+class Refusal(_Strict):
+    """An artefact that was asked for and left out, for it is too far from PyTorch."""
+
+    kind: Literal["onnx", "tensorrt"]
+    precision: Precision
+    reason: str
+    """Which clip, by how much, and what the bound is; or why it could not be made at all."""
+    parity: Parity | None = None
+    """The rows that are furthest beyond the bounds, worst first."""
+
+
 class Manifest(_Strict):
     """All that is known of a model. Sample counts are at `sample_rate`."""
 
@@ -138,6 +159,8 @@ class Manifest(_Strict):
     name: ModelName
     source: str
     source_revision: str
+    source_commit: str | None = None
+    """Of the hub's repository that it was fetched from."""
     demo: bool = False
     labels: tuple[Label, ...]
     """In class order; empty for a model without a classifier, which gives embeddings only."""
@@ -149,6 +172,7 @@ class Manifest(_Strict):
     opset: int
     exporter: dict[str, str]
     artifacts: tuple[Artifact, ...] = Field(min_length=1)
+    refused: tuple[Refusal, ...] = ()
 
     @cached_property
     def version(self) -> str:
