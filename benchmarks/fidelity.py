@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 from emotion2vec_export.checkpoint import read_checkpoint
+from emotion2vec_export.destination import Destination
 from emotion2vec_export.pipeline import export_bundle
 from emotion2vec_export.precision import RECIPES
 from emotion2vec_runtime.arrays import Float32
@@ -212,6 +213,8 @@ class _Silent:
 
     def unmeasured(self, precision: str, why: str) -> None: ...
 
+    def kept(self, what: str) -> None: ...
+
 
 @contextlib.contextmanager
 def exported(checkpoint: Path, name: str, *, demo: bool = False) -> Iterator[Bundle]:
@@ -220,7 +223,7 @@ def exported(checkpoint: Path, name: str, *, demo: bool = False) -> Iterator[Bun
         output = Path(directory) / "bundle"
         export_bundle(
             read_checkpoint(checkpoint),
-            output,
+            Destination(output),
             name=name,
             source=str(checkpoint),
             precisions=list(RECIPES),
