@@ -92,7 +92,9 @@ def test_flow_control_leaves_what_nobody_reads_with_its_sender(
         waiting = [opened.enter_context(RawCall(server.address, "Recognize")) for _ in range(3)]
         for call in waiting:
             call.announce(15 * 2**20)
-        assert max(call.flood(15 * 2**20) for call in waiting) < 2**18
+        taken = sorted(call.flood(15 * 2**20) for call in waiting)
+        # Which of the four calls has the room isn't certain; the other three don't.
+        assert taken[1] < 2**18
 
 
 HEALTH = "/grpc.health.v1.Health/"
