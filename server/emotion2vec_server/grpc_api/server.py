@@ -16,14 +16,9 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from emotion2vec_server.errors import StartupError
 from emotion2vec_server.grpc_api.auth import TokenInterceptor
-from emotion2vec_server.grpc_api.edge import Edge
 from emotion2vec_server.grpc_api.health import HealthBoard
 from emotion2vec_server.grpc_api.service import SERVICE_NAME, EmotionRecognitionService
-from emotion2vec_server.serving.catalog import Catalog
-from emotion2vec_server.serving.recordings import Recordings
-from emotion2vec_server.serving.streams import Streams
 from emotion2vec_server.serving.tokens import Tokens
-from emotion2vec_server.serving.uploads import Uploads
 
 _MAX_CALLS = 65_536
 """Far more than the use cases take, whose refusals say when to come back. All calls end soon where
@@ -89,20 +84,8 @@ class GrpcServer:
         )
         self.health = HealthBoard([SERVICE_NAME], limits.max_message_bytes)
 
-    def add(
-        self,
-        catalog: Catalog,
-        recordings: Recordings,
-        streams: Streams,
-        uploads: Uploads,
-        edge: Edge,
-        *,
-        max_audio_seconds: float,
-    ) -> None:
+    def add(self, service: EmotionRecognitionService) -> None:
         """Registers the service, health and reflection."""
-        service = EmotionRecognitionService(
-            catalog, recordings, streams, uploads, edge, max_audio_seconds=max_audio_seconds
-        )
         self._server.add_generic_rpc_handlers((service.handler(),))
         self._server.add_generic_rpc_handlers((self.health.handler(),))
         names = (SERVICE_NAME, HEALTH_NAME, reflection.SERVICE_NAME)

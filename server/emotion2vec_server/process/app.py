@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from emotion2vec_server.grpc_api.edge import Edge
 from emotion2vec_server.grpc_api.server import GrpcServer, ServerLimits, Tls
+from emotion2vec_server.grpc_api.service import EmotionRecognitionService
 from emotion2vec_server.process.cores import available_cores
 from emotion2vec_server.process.files import raise_file_limit
 from emotion2vec_server.process.loading import load_models
@@ -69,12 +70,14 @@ class Server:
         self._grpc = GrpcServer(limits, tokens)
         self._uploads = self._make_uploads()
         self._grpc.add(
-            self._catalog,
-            self._make_recordings(),
-            self._streams,
-            self._uploads,
-            Edge(self._calls, self._metrics, tokens),
-            max_audio_seconds=settings.max_audio_seconds,
+            EmotionRecognitionService(
+                self._catalog,
+                self._make_recordings(),
+                self._streams,
+                self._uploads,
+                Edge(self._calls, self._metrics, tokens),
+                max_audio_seconds=settings.max_audio_seconds,
+            )
         )
         self._health = Health(self._catalog, self._grpc.health.show)
         self._stop_metrics: Callable[[], None] | None = None
