@@ -7,12 +7,12 @@ import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 from emotion2vec_runtime.bundle import (
     MANIFEST,
     Artifact,
     Bundle,
+    Kind,
     Label,
     Precision,
     Refusal,
@@ -22,7 +22,7 @@ from emotion2vec_runtime.errors import BundleError
 
 from emotion2vec_export.errors import ExportError
 
-Form = tuple[Literal["onnx", "tensorrt"], Precision]
+Form = tuple[Kind, Precision]
 """Kind and precision: a bundle holds one artefact of each."""
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,47 +17,94 @@ from typing import Any
 import onnx
 import torch
 from emotion2vec_runtime.bundle import TensorSpec
+from torch import Tensor
 
 from emotion2vec_export.model import Emotion2vec
+from emotion2vec_export.step import Step
 
 OPSET = 23
 INPUTS = ("waveform", "lengths")
 LOGITS = ("logits", "frame_logits")
 OUTPUTS = ("logits", "embedding", "frame_logits", "frame_embeddings", "frame_lengths")
+STEP_INPUTS = (
+    *("waveform", "lengths", "features", "is_known"),
+    *("is_provisional", "past", "is_past"),
+)
+STEP_OUTPUTS = ("frame_logits", "frame_embeddings", "new_features", "keys_values")
 
 _EXTERNAL_DATA_BYTES = 64 << 20
 """Weights beyond this go into a file of their own, which ONNX Runtime maps instead of reading."""
-_AXES = {
-    "waveform": ("batch", "samples"),
-    "lengths": ("batch",),
-    "logits": ("batch",),
-    "embedding": ("batch",),
-    "frame_logits": ("batch", "frames"),
-    "frame_embeddings": ("batch", "frames"),
-    "frame_lengths": ("batch",),
+_Axes = Mapping[str, Mapping[int, str]]
+"""Of each input and output, the axes whose size may vary, and what they are called."""
+_AXES: _Axes = {
+    "waveform": {0: "batch", 1: "samples"},
+    "lengths": {0: "batch"},
+    "logits": {0: "batch"},
+    "embedding": {0: "batch"},
+    "frame_logits": {0: "batch", 1: "frames"},
+    "frame_embeddings": {0: "batch", 1: "frames"},
+    "frame_lengths": {0: "batch"},
+}
+_STEP_AXES: _Axes = {
+    "waveform": {0: "batch", 1: "samples"},
+    "lengths": {0: "batch"},
+    "features": {0: "batch", 1: "known"},
+    "is_known": {0: "batch", 1: "known"},
+    "is_provisional": {0: "batch", 1: "provisional"},
+    "past": {1: "batch", 2: "past"},
+    "is_past": {0: "batch", 1: "past"},
+    "frame_logits": {0: "batch", 1: "frames"},
+    "frame_embeddings": {0: "batch", 1: "frames"},
+    "new_features": {0: "batch", 1: "new"},
+    "keys_values": {1: "batch", 2: "frames"},
 }
 
 
 def write_graph(model: Emotion2vec, path: Path) -> None:
     """Exports `model`, with dynamic batch and time, to `path`; its directory must be fresh."""
-    waveform, lengths = torch.zeros(2, 16000), torch.tensor([16000, 12000])
-    auto = torch.export.Dim.DYNAMIC
+    example = (torch.zeros(2, 16000), torch.tensor([16000, 12000]))
+    outputs = [name for name in OUTPUTS if model.head is not None or name not in LOGITS]
+    _write(model, example, INPUTS, outputs, _AXES, path)
+
+
+def write_step_graph(step: Step, path: Path) -> None:
+    """As `write_graph`, of a step of live streams."""
+    size, blocks = step.model.config.embed_dim, len(step.model.blocks)
+    example = (
+        *(torch.zeros(2, 16000), torch.tensor([16000, 12000])),
+        *(torch.zeros(2, 60, size), torch.ones(2, 60, dtype=torch.bool)),
+        *(torch.ones(2, 20, dtype=torch.bool), torch.zeros(2 * blocks, 2, 150, size)),
+        torch.ones(2, 150, dtype=torch.bool),
+    )
+    _write(step, example, STEP_INPUTS, STEP_OUTPUTS, _STEP_AXES, path)
+
+
+def _write(
+    module: torch.nn.Module,
+    example: tuple[Tensor, ...],
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    axes: _Axes,
+    path: Path,
+) -> None:
     with _quiet():
         program = torch.onnx.export(
-            model,
-            (waveform, lengths),
+            module,
+            example,
             dynamo=True,
             opset_version=OPSET,
-            input_names=INPUTS,
-            output_names=_outputs(model),
-            dynamic_shapes=({0: auto, 1: auto}, {0: auto}),
+            input_names=inputs,
+            output_names=outputs,
+            dynamic_shapes=tuple(
+                dict.fromkeys(axes[name], torch.export.Dim.DYNAMIC) for name in inputs
+            ),
             verbose=False,
         )
     if program is None:
         raise AssertionError("torch.onnx.export returned no program")
-    size = sum(parameter.nbytes for parameter in model.parameters())
+    size = sum(parameter.nbytes for parameter in module.parameters())
     program.save(path, external_data=size > _EXTERNAL_DATA_BYTES)
-    _tidy(path)
+    _tidy(path, axes)
 
 
 def save_graph(model: onnx.ModelProto, path: Path) -> None:
@@ -88,16 +135,12 @@ def external_data(path: Path) -> tuple[Path, ...]:
     return tuple(path.parent / name for name in sorted(files))
 
 
-def _outputs(model: Emotion2vec) -> tuple[str, ...]:
-    return tuple(name for name in OUTPUTS if model.head is not None or name not in LOGITS)
-
-
-def _tidy(path: Path) -> None:
+def _tidy(path: Path, axes: _Axes) -> None:
     """Gives dynamic axes names that mean something, and drops the exporter's notes."""
     model = onnx.load(path, load_external_data=False)
     for value in (*model.graph.input, *model.graph.output):
-        for axis, name in zip(value.type.tensor_type.shape.dim, _AXES[value.name], strict=False):
-            axis.dim_param = name
+        for axis, name in axes[value.name].items():
+            value.type.tensor_type.shape.dim[axis].dim_param = name
     del model.graph.value_info[:]
     graph = model.graph
     items: list[Any] = [model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer]

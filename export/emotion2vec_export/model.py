@@ -23,7 +23,7 @@ from emotion2vec_export.config import AudioConfig, ModelConfig
 
 _NORM_EPS = 1e-5
 """PyTorch's default, which FunASR uses wherever `norm_eps` does not rule."""
-_MASKED = -1e4
+MASKED = -1e4
 """Added to the score of a padded key: exp() of it is 0, and fp16 still holds its sum with ALiBi."""
 
 
@@ -115,8 +115,15 @@ class PositionalConvs(nn.Module):
         return x
 
 
+class KeysValues(NamedTuple):
+    """What attention attends to: [B, N, D] each, heads side by side."""
+
+    keys: Tensor
+    values: Tensor
+
+
 class Attention(nn.Module):
-    """Multi-head self-attention with an additive bias: [B, N, D] and [B, H, N, N] -> [B, N, D]."""
+    """Multi-head attention with an additive bias."""
 
     def __init__(self, size: int, heads: int) -> None:
         super().__init__()
@@ -124,16 +131,34 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(size, 3 * size)
         self.proj = nn.Linear(size, size)
 
-    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        shape = (x.shape[0], x.shape[1], self.heads, x.shape[2] // self.heads)
-        q, k, v = (part.reshape(shape).transpose(1, 2) for part in self.qkv(x).chunk(3, dim=2))
+    def forward(
+        self, x: Tensor, bias: Tensor, past: KeysValues | None = None
+    ) -> tuple[Tensor, KeysValues]:
+        """Attends from `x` [B, N, D] to the P tokens of `past`, and to `x` itself.
+
+        Args:
+            x: tokens.
+            bias: [B, H, N, P + N], added to the scores.
+            past: of tokens before them.
+
+        Returns:
+            [B, N, D], and keys and values of `x`.
+        """
+        q, k, v = self.qkv(x).chunk(3, dim=2)
+        own = KeysValues(k, v)
+        if past is not None:
+            k, v = torch.cat([past.keys, k], dim=1), torch.cat([past.values, v], dim=1)
+        size = x.shape[2] // self.heads
+        q, k, v = (
+            part.reshape(part.shape[0], part.shape[1], self.heads, size).transpose(1, 2)
+            for part in (q, k, v)
+        )
         y = scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        out: Tensor = self.proj(y.transpose(1, 2).flatten(2))
-        return out
+        return self.proj(y.transpose(1, 2).flatten(2)), own
 
 
 class Block(nn.Module):
-    """One transformer block: [B, N, D] -> [B, N, D]."""
+    """One transformer block."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -143,14 +168,17 @@ class Block(nn.Module):
         self.attn = Attention(size, config.num_heads)
         self.fc1, self.fc2 = nn.Linear(size, hidden), nn.Linear(hidden, size)
 
-    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, bias: Tensor, past: KeysValues | None = None
+    ) -> tuple[Tensor, KeysValues]:
+        """As `Attention.forward`."""
         if self.layer_norm_first:
-            x = x + self.attn(self.norm1(x), bias)
+            y, own = self.attn(self.norm1(x), bias, past)
             # FunASR's (and fairseq's) pre-norm block adds the MLP to itself, not to its input.
-            return 2 * self._mlp(self.norm2(x))
-        x = self.norm1(x + self.attn(x, bias))
-        out: Tensor = self.norm2(x + self._mlp(x))
-        return out
+            return 2 * self._mlp(self.norm2(x + y)), own
+        y, own = self.attn(x, bias, past)
+        x = self.norm1(x + y)
+        return self.norm2(x + self._mlp(x)), own
 
     def _mlp(self, x: Tensor) -> Tensor:
         out: Tensor = self.fc2(gelu(self.fc1(x)))
@@ -216,17 +244,17 @@ class Emotion2vec(nn.Module):
         if not self.config.layer_norm_first:
             x = self.norm(x)
         for block, bias in zip(self.blocks, self._biases(valid, extra), strict=True):
-            x = block(x, bias)
+            x, _ = block(x, bias)
         if self.config.layer_norm_first:
             x = self.norm(x)
         return x[:, extra:]
 
     def _biases(self, valid: Tensor, extra: int) -> Iterator[Tensor]:
-        """What each block adds to its attention scores: ALiBi, and _MASKED at padded keys.
+        """What each block adds to its attention scores: ALiBi, and MASKED at padded keys.
 
         ALiBi is zero from and to extra tokens. Layers that share a scale share one tensor.
         """
-        padded = pad(torch.where(valid, 0.0, _MASKED), (extra, 0))[:, None, None, :]
+        padded = pad(torch.where(valid, 0.0, MASKED), (extra, 0))[:, None, None, :]
         if not self.config.audio.use_alibi_encoder:
             # Attention in ONNX Runtime wants a row for each query.
             yield from [padded.expand(-1, -1, padded.shape[3], -1)] * len(self.blocks)

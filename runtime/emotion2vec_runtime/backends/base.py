@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from emotion2vec_runtime.arrays import Float32, Int64
+from emotion2vec_runtime.arrays import Bools, Float32, Int64
 
 
 class Outputs(NamedTuple):
@@ -48,6 +48,60 @@ class Backend(Protocol):
             waveforms: [B, S] samples at 16 kHz, zero beyond each clip's length.
             lengths: [B] true samples, at least one frame field each, at most S.
             frame_embeddings: whether to fetch them too; they are large.
+
+        Raises:
+            OutOfMemoryError: the batch did not fit; a smaller one may.
+            InferenceError: the library failed on it.
+        """
+        ...
+
+
+class StepInputs(NamedTuple):
+    """One step of a batch of live streams; the names are the step graph's.
+
+    B streams, S samples, C features that are known, R frames that are run again, P past keys,
+    L blocks, D embedding size. What a stream has fewer of stands at the end; before it is padding.
+    """
+
+    waveform: Float32
+    """[B, S] normalised samples of the new frames; these are padded behind."""
+    lengths: Int64
+    """[B] true samples; fewer than one frame's field where no frame is new."""
+    features: Float32
+    """[B, C, D]"""
+    is_known: Bools
+    """[B, C]"""
+    is_provisional: Bools
+    """[B, R]: of the last R features."""
+    past: Float32
+    """[2 L, B, P, D]: keys and values of each block."""
+    is_past: Bools
+    """[B, P]"""
+
+
+class StepOutputs(NamedTuple):
+    """T new frames, Q = R + T frames that were run, K classes; else as in `StepInputs`."""
+
+    frame_logits: Float32
+    """[B, Q, K]"""
+    frame_embeddings: Float32
+    """[B, Q, D]"""
+    new_features: Float32
+    """[B, T, D]"""
+    keys_values: Float32
+    """[2 L, B, Q, D]"""
+
+
+class StepBackend(Protocol):
+    """A loaded step graph. `run` may be called from as many threads at once as `Backend.run`."""
+
+    @property
+    def blocks(self) -> int:
+        """L"""
+        ...
+
+    def run(self, inputs: StepInputs) -> StepOutputs:
+        """Runs one step.
 
         Raises:
             OutOfMemoryError: the batch did not fit; a smaller one may.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
 from emotion2vec_runtime.arrays import Float32, Int64
-from emotion2vec_runtime.backends.base import Outputs
+from emotion2vec_runtime.backends.base import Outputs, StepInputs, StepOutputs
 from emotion2vec_runtime.backends.providers import PROVIDERS, Provider, provider_named
 from emotion2vec_runtime.bundle import Precision
 from emotion2vec_runtime.errors import (
@@ -54,8 +55,49 @@ def available_providers() -> tuple[Provider, ...]:
     return tuple(provider for provider in PROVIDERS if provider.execution_provider in built)
 
 
-class OnnxRuntimeBackend:
+class _Graph:
     """One ONNX graph in one session. `run` may be called from several threads."""
+
+    def __init__(self, path: Path, provider: Provider, threads: int, device: int) -> None:
+        if provider.memory == "device":
+            # CUDA and cuDNN may be Python packages, whose folders the system's loader doesn't know.
+            ort.preload_dlls()
+        self._run_options = ort.RunOptions()
+        options = _session_options(provider, threads, self._run_options)
+        try:
+            self._session = ort.InferenceSession(path, options, providers=_chain(provider, device))
+        except ERRORS as error:
+            raise LoadError(f"ONNX Runtime can't load {path}: {_first_line(error)}") from error
+        if provider.execution_provider not in self._session.get_providers():
+            raise LoadError(
+                f"ONNX Runtime could not start its {provider.name} provider; check the driver and "
+                "its libraries, or choose the provider cpu"
+            )
+        self.outputs = [output.name for output in self._session.get_outputs()]
+
+    def input_size(self, name: str, axis: int) -> int:
+        """How long an axis of an input is that does not vary."""
+        shapes = {each.name: each.shape for each in self._session.get_inputs()}
+        return int(shapes[name][axis])
+
+    def run(self, names: Sequence[str], feeds: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+        """The outputs of these names.
+
+        Raises:
+            OutOfMemoryError: the batch did not fit; a smaller one may.
+            InferenceError: the library failed on it.
+        """
+        try:
+            values = self._session.run(names, feeds, self._run_options)
+        except ERRORS as error:
+            if any(words in str(error).lower() for words in _OUT_OF_MEMORY):
+                raise OutOfMemoryError(_first_line(error)) from error
+            raise InferenceError(f"ONNX Runtime failed: {_first_line(error)}") from error
+        return dict(zip(names, values, strict=True))
+
+
+class OnnxRuntimeBackend:
+    """The graph of whole clips. `run` may be called from several threads."""
 
     def __init__(
         self,
@@ -80,26 +122,11 @@ class OnnxRuntimeBackend:
         Raises:
             LoadError: the graph can't be loaded, or the provider is not to be had here.
         """
-        if provider.memory == "device":
-            # CUDA and cuDNN may be Python packages, whose folders the system's loader doesn't know.
-            ort.preload_dlls()
-        self._run_options = ort.RunOptions()
-        options = _session_options(provider, threads, self._run_options)
-        try:
-            self._session = ort.InferenceSession(path, options, providers=_chain(provider, device))
-        except ERRORS as error:
-            raise LoadError(f"ONNX Runtime can't load {path}: {_first_line(error)}") from error
-        if provider.execution_provider not in self._session.get_providers():
-            raise LoadError(
-                f"ONNX Runtime could not start its {provider.name} provider; check the driver and "
-                "its libraries, or choose the provider cpu"
-            )
+        self._graph = _Graph(path, provider, threads, device)
         self._provider = provider
         self._card = card
         self._precision = precision
-        names = [output.name for output in self._session.get_outputs()]
-        self._all_outputs = names
-        self._pooled_outputs = [name for name in names if name != "frame_embeddings"]
+        self._pooled = [name for name in self._graph.outputs if name != "frame_embeddings"]
 
     @property
     def provider(self) -> str:
@@ -116,15 +143,8 @@ class OnnxRuntimeBackend:
 
     def run(self, waveforms: Float32, lengths: Int64, *, frame_embeddings: bool = False) -> Outputs:
         """See `Backend.run`."""
-        names = self._all_outputs if frame_embeddings else self._pooled_outputs
-        feeds = {"waveform": waveforms, "lengths": lengths}
-        try:
-            values: list[Any] = self._session.run(names, feeds, self._run_options)
-        except ERRORS as error:
-            if any(words in str(error).lower() for words in _OUT_OF_MEMORY):
-                raise OutOfMemoryError(_first_line(error)) from error
-            raise InferenceError(f"ONNX Runtime failed: {_first_line(error)}") from error
-        by_name: dict[str, np.ndarray[Any, Any]] = dict(zip(names, values, strict=True))
+        names = self._graph.outputs if frame_embeddings else self._pooled
+        by_name = self._graph.run(names, {"waveform": waveforms, "lengths": lengths})
         return Outputs(
             logits=by_name.get("logits"),
             embedding=by_name["embedding"],
@@ -132,6 +152,24 @@ class OnnxRuntimeBackend:
             frame_embeddings=by_name.get("frame_embeddings"),
             frame_lengths=by_name["frame_lengths"],
         )
+
+
+class OnnxStepBackend:
+    """The graph of a step of live streams. `run` may be called from several threads."""
+
+    def __init__(
+        self, path: Path, provider: Provider, *, threads: int = 0, device: int = 0
+    ) -> None:
+        """As `OnnxRuntimeBackend`."""
+        self._graph = _Graph(path, provider, threads, device)
+
+    @property
+    def blocks(self) -> int:
+        return self._graph.input_size("past", 0) // 2
+
+    def run(self, inputs: StepInputs) -> StepOutputs:
+        """See `StepBackend.run`."""
+        return StepOutputs(**self._graph.run(StepOutputs._fields, inputs._asdict()))
 
 
 def _session_options(provider: Provider, threads: int, run: ort.RunOptions) -> ort.SessionOptions:

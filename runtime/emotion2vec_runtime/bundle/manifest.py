@@ -111,10 +111,14 @@ class Engine(_Strict):
     """Of the graph in the same bundle that it was built from."""
 
 
+Kind = Literal["onnx", "step", "tensorrt"]
+"""Of an artefact: an ONNX graph of whole clips, one of a step of live streams, an engine."""
+
+
 class Artifact(FileEntry):
     """One runnable form of the model."""
 
-    kind: Literal["onnx", "tensorrt"]
+    kind: Kind
     precision: Precision
     external_data: tuple[FileEntry, ...] = ()
     inputs: tuple[TensorSpec, ...]
@@ -122,13 +126,17 @@ class Artifact(FileEntry):
     parity: Parity | None = None
     """None: not measured, as of an engine that was built where no card could run it."""
     engine: Engine | None = None
+    context: int | None = Field(default=None, ge=0)
+    """Of a step: features before its first frame that it needs, in frames."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if (self.kind == "tensorrt") != (self.engine is not None):
             raise ValueError("a TensorRT artefact, and no other, has an engine")
-        if self.kind == "onnx" and self.parity is None:
+        if self.kind != "tensorrt" and self.parity is None:
             raise ValueError("a graph without parity was never checked")
+        if (self.kind == "step") != (self.context is not None):
+            raise ValueError("a step, and no other artefact, has a context")
         return self
 
     @property
@@ -144,7 +152,7 @@ class Artifact(FileEntry):
 class Refusal(_Strict):
     """An artefact that was asked for and left out, for it is too far from PyTorch."""
 
-    kind: Literal["onnx", "tensorrt"]
+    kind: Kind
     precision: Precision
     reason: str
     """Which clip, by how much, and what the bound is; or why it could not be made at all."""
