@@ -91,13 +91,28 @@ class ParityCheck:
             row[: len(clip.samples)] = clip.samples
         outputs = model.run(waveform, lengths, frame_embeddings=True)
         return [
-            _compare(clip, how, self._expected[id(clip)], outputs, index)
+            compare(
+                f"{clip.case}, {how}",
+                clip.seconds,
+                self._expected[id(clip)],
+                outputs,
+                index,
+                decides=clip.decides,
+            )
             for index, clip in enumerate(clips)
         ]
 
 
-def _compare(clip: Clip, how: str, expected: Result, outputs: Outputs, index: int) -> ParityRow:
-    case = f"{clip.case}, {how}"
+def compare(
+    case: str,
+    seconds: float,
+    expected: Result,
+    outputs: Outputs,
+    index: int,
+    *,
+    decides: bool = True,
+) -> ParityRow:
+    """One row: how far clip `index` of a batch is from what is expected of it."""
     frames = int(outputs.frame_lengths[index])
     if frames != len(expected.frame_embeddings):
         raise UnfaithfulError(
@@ -124,11 +139,11 @@ def _compare(clip: Clip, how: str, expected: Result, outputs: Outputs, index: in
         raise UnfaithfulError(f"{case}: the exported model gives values that are not finite")
     return ParityRow(
         case=case,
-        seconds=round(clip.seconds, 3),
+        seconds=round(seconds, 3),
         probability_difference=probability,
         embedding_cosine=values[1],
         frame_embedding_difference=values[2],
-        decides=clip.decides,
+        decides=decides,
     )
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Protocol
 
 from emotion2vec_runtime.backends.base import Backend
-from emotion2vec_runtime.backends.onnx_runtime import OnnxRuntimeBackend
+from emotion2vec_runtime.backends.onnx_runtime import OnnxRuntimeBackend, OnnxStepBackend
 from emotion2vec_runtime.backends.providers import provider_named
 from emotion2vec_runtime.bundle import (
     MANIFEST,
     Artifact,
+    Kind,
     Manifest,
     Parity,
     Precision,
@@ -24,10 +25,18 @@ from emotion2vec_runtime.errors import LoadError
 from emotion2vec_export.checkpoint import Checkpoint
 from emotion2vec_export.destination import Destination, Form
 from emotion2vec_export.errors import ExportError, UnfaithfulError
-from emotion2vec_export.graph import OPSET, external_data, tensor_specs, write_graph
+from emotion2vec_export.graph import (
+    OPSET,
+    external_data,
+    tensor_specs,
+    write_graph,
+    write_step_graph,
+)
 from emotion2vec_export.parity import ParityCheck, require_faithful
 from emotion2vec_export.precision import RECIPES
 from emotion2vec_export.reference import FunAsr
+from emotion2vec_export.step import Step, positional_context
+from emotion2vec_export.stepping import StepCheck, Stepped
 from emotion2vec_export.weights import load_model
 
 _TOOLS = ("torch", "onnx", "onnxruntime", "funasr", "emotion2vec-export")
@@ -72,6 +81,8 @@ def export_bundle(
     # First fp32: where it fails, nothing else is worth its time.
     graphs = sorted(dict.fromkeys(graphs), key=lambda precision: precision != "fp32")
     asked: list[Form] = [("onnx", precision) for precision in graphs]
+    if may_step(checkpoint):
+        asked += [("step", name) for name in graphs if RECIPES[name].convert_step is not None]
     asked += [("tensorrt", "fp16")] if engine else []
     revision = f"sha256:{checkpoint.sha256}"
     labels = checkpoint.classes.labels if checkpoint.classes else ()
@@ -113,7 +124,13 @@ def describe_refusal(refusal: Refusal) -> str:
 
 
 def _name_of(kind: str, precision: str) -> str:
-    return precision if kind == "onnx" else "the TensorRT engine"
+    return {"onnx": precision, "step": f"{precision} steps"}.get(kind, "the TensorRT engine")
+
+
+def may_step(checkpoint: Checkpoint) -> bool:
+    """Whether live streams of the model can go in steps: it scores frames, and the features of a
+    frame are its own."""
+    return checkpoint.classes is not None and checkpoint.config.audio.extractor_mode == "layer_norm"
 
 
 class _Forms:
@@ -124,8 +141,15 @@ class _Forms:
         self._progress = progress
         progress.step("exporting the graph")
         self._flat = directory / "flat.onnx"
+        self._flat_step = directory / "flat.step.onnx"
+        self._config = checkpoint.config
         model = load_model(checkpoint.config, checkpoint.classes, checkpoint.weights)
         write_graph(model, self._flat)
+        if may_step(checkpoint):
+            progress.step("exporting the steps of live streams")
+            write_step_graph(Step(model), self._flat_step)
+            self._step_check = StepCheck(model)
+        del model
         progress.step("loading FunASR, and hearing what it says of the test audio")
         self._frame_field = checkpoint.config.audio.frame_field
         reference = FunAsr(checkpoint.directory, checkpoint.classes)
@@ -141,10 +165,13 @@ class _Forms:
         refused: list[Refusal] = []
         for kind, precision in asked:
             try:
-                if kind == "onnx":
-                    made.append(self._graph(precision))
-                else:
-                    made.append(self._engine(made))
+                match kind:
+                    case "onnx":
+                        made.append(self._graph(precision))
+                    case "step":
+                        made.append(self._step(precision))
+                    case _:
+                        made.append(self._engine(made))
             except ExportError as error:
                 parity = error.parity if isinstance(error, UnfaithfulError) else None
                 refused.append(
@@ -165,7 +192,23 @@ class _Forms:
         parity = self._check.measure(_loaded(path, precision), recipe.bounds)
         self._progress.measured(precision, parity)
         require_faithful(parity, recipe.bounds)
-        return _artifact(path, precision, parity)
+        return _artifact(path, "onnx", precision, parity)
+
+    def _step(self, precision: Precision) -> Artifact:
+        """One step over a whole clip is compared with FunASR, several with the model in torch."""
+        what = _name_of("step", precision)
+        self._progress.step(f"making {what}, and comparing them with FunASR")
+        recipe = RECIPES[precision]
+        assert recipe.convert_step is not None  # noqa: S101 - it was asked for
+        path = recipe.convert_step(self._flat_step, self._directory)
+        context = positional_context(self._config)
+        backend = OnnxStepBackend(path, provider_named("cpu"), context=context)
+        whole = self._check.measure(Stepped(backend, self._config, precision), recipe.bounds)
+        rows = (*whole.rows, *self._step_check.rows(backend, precision))
+        parity = whole.model_copy(update={"rows": rows})
+        self._progress.measured(what, parity)
+        require_faithful(parity, recipe.bounds)
+        return _artifact(path, "step", precision, parity, context)
 
     def _engine(self, made: Sequence[Artifact]) -> Artifact:
         """Built from the fp16 graph; where a card can run it, it is compared with FunASR."""
@@ -212,17 +255,20 @@ def _loaded(path: Path, precision: Precision) -> Backend:
         raise ExportError(f"the exported graph can't be loaded: {error}") from error
 
 
-def _artifact(path: Path, precision: Precision, parity: Parity) -> Artifact:
+def _artifact(
+    path: Path, kind: Kind, precision: Precision, parity: Parity, context: int | None = None
+) -> Artifact:
     inputs, outputs = tensor_specs(path)
     entry = describe_file(path)
     return Artifact(
         file=entry.file,
         sha256=entry.sha256,
         size=entry.size,
-        kind="onnx",
+        kind=kind,
         precision=precision,
         external_data=tuple(describe_file(file) for file in external_data(path)),
         inputs=inputs,
         outputs=outputs,
         parity=parity,
+        context=context,
     )

@@ -17,6 +17,8 @@ class Recipe:
 
     convert: Callable[[Path, Path], Path]
     bounds: Bounds
+    convert_step: Callable[[Path, Path], Path] | None = None
+    """The same of the flat graph of a step; None where there is none of this precision."""
 
 
 # onnx takes long to import, and whoever only asks for the names needs none of it.
@@ -24,6 +26,12 @@ def _for_cpu(graph: Path, directory: Path) -> Path:
     from emotion2vec_export.cpu_graph import write_cpu_graph
 
     return write_cpu_graph(graph, directory)
+
+
+def _step_for_cpu(graph: Path, directory: Path) -> Path:
+    from emotion2vec_export.cpu_graph import write_cpu_step
+
+    return write_cpu_step(graph, directory)
 
 
 def _quantize(graph: Path, directory: Path) -> Path:
@@ -43,7 +51,7 @@ _INT8 = Bounds(probability=0.02, frame_embedding=0.5)
 _FP16 = Bounds(probability=0.01, frame_embedding=0.1)
 
 RECIPES: Mapping[Precision, Recipe] = {
-    "fp32": Recipe(convert=_for_cpu, bounds=_FP32),
+    "fp32": Recipe(convert=_for_cpu, bounds=_FP32, convert_step=_step_for_cpu),
     "int8": Recipe(convert=_quantize, bounds=_INT8),
     "fp16": Recipe(convert=_for_gpu, bounds=_FP16),
 }

@@ -8,17 +8,25 @@ import numpy as np
 import torch
 from emotion2vec_runtime.arrays import Float32, Int64
 from emotion2vec_runtime.backends.base import Outputs, StepBackend, StepInputs, StepOutputs
+from emotion2vec_runtime.bundle import ParityRow
 from emotion2vec_runtime.recognition.live import (
     State,
-    StateShape,
     Step,
     StepOutput,
     StepRunner,
 )
 
 from emotion2vec_export.config import ModelConfig
+from emotion2vec_export.model import Emotion2vec
+from emotion2vec_export.parity import compare, softmax, speech_like
+from emotion2vec_export.reference import Result
 from emotion2vec_export.step import Step as StepModule
 from emotion2vec_export.step import positional_context
+
+_CLIPS = (70037, 48000, 24000)
+"""Samples: of several steps each, of which the last ends anywhere."""
+# As a stream's by default, but for a past that has to be cut within the clips.
+_HOP, _LOOKAHEAD, _LEFT = 25, 20, 50
 
 
 class TorchSteps:
@@ -30,6 +38,10 @@ class TorchSteps:
     @property
     def blocks(self) -> int:
         return len(self._step.model.blocks)
+
+    @property
+    def context(self) -> int:
+        return positional_context(self._step.model.config)
 
     def run(self, inputs: StepInputs) -> StepOutputs:
         """See `StepBackend.run`."""
@@ -66,14 +78,14 @@ class Stepped:
         """
         self.precision = precision
         self.audio, self.hop, self.lookahead = config.audio, hop, lookahead
-        self._runner = StepRunner(backend, self.audio.frame_hop, self.audio.frame_field)
-        self.shape = StateShape(
-            left=left,
-            context=positional_context(config),
-            blocks=backend.blocks,
+        self._runner = StepRunner(
+            backend,
+            frame_hop=self.audio.frame_hop,
+            frame_field=self.audio.frame_field,
             embedding_size=config.embed_dim,
             normalize=config.normalize,
         )
+        self.shape = self._runner.shape(left)
 
     def run(self, waveforms: Float32, lengths: Int64, *, frame_embeddings: bool = False) -> Outputs:  # noqa: ARG002
         """See `Backend.run`."""
@@ -92,6 +104,41 @@ class Stepped:
             frame_embeddings=embeddings,
             frame_lengths=frames,
         )
+
+
+class StepCheck:
+    """Compares steps that build on each other with the same ones in torch, on clips side by side.
+
+    How far they are from the whole clip is no error: `benchmarks.fidelity_streaming` measures it.
+    """
+
+    def __init__(self, model: Emotion2vec) -> None:
+        """Runs them in torch; the model is not kept."""
+        self._config = model.config
+        clips = [speech_like(samples, samples) for samples in _CLIPS]
+        self._lengths = np.array(_CLIPS, np.int64)
+        self._waveforms = _padded([clip[:, None] for clip in clips])[:, :, 0]
+        expected = self._run(TorchSteps(StepModule(model)), "fp32")
+        assert expected.logits is not None  # noqa: S101 - see `Stepped.run`
+        assert expected.frame_embeddings is not None  # noqa: S101
+        self._expected = [
+            Result(softmax(expected.logits[row]), expected.frame_embeddings[row, :frames])
+            for row, frames in enumerate(expected.frame_lengths)
+        ]
+
+    def rows(self, backend: StepBackend, precision: str) -> list[ParityRow]:
+        """One of each clip."""
+        outputs = self._run(backend, precision)
+        return [
+            compare("speech, in steps", samples / 16000, self._expected[row], outputs, row)
+            for row, samples in enumerate(_CLIPS)
+        ]
+
+    def _run(self, backend: StepBackend, precision: str) -> Outputs:
+        stepped = Stepped(
+            backend, self._config, precision, hop=_HOP, lookahead=_LOOKAHEAD, left=_LEFT
+        )
+        return stepped.run(self._waveforms, self._lengths)
 
 
 class _Clip:

@@ -51,7 +51,10 @@ def test_a_bundle_holds_what_was_asked_for(published: Export) -> None:
     artifacts = bundle.manifest.artifacts
     files = {entry.file for artifact in artifacts for entry in artifact.files}
     assert {path.name for path in published.bundle.iterdir()} == files | {"manifest.json"}
-    assert [artifact.precision for artifact in artifacts] == ["fp32", "int8", "fp16"]
+    assert [(artifact.kind, artifact.precision) for artifact in artifacts] == [
+        *(("onnx", "fp32"), ("onnx", "int8"), ("onnx", "fp16")),
+        ("step", "fp32"),
+    ]
     for artifact in artifacts:
         assert artifact.parity.passed
         assert artifact.parity.bound == RECIPES[artifact.precision].bounds.probability

@@ -10,7 +10,7 @@ from emotion2vec_export.cpu_graph import write_cpu_step
 from emotion2vec_export.graph import write_step_graph
 from emotion2vec_export.model import Emotion2vec
 from emotion2vec_export.parity import speech_like
-from emotion2vec_export.step import Step
+from emotion2vec_export.step import Step, positional_context
 from emotion2vec_export.stepping import Stepped, TorchSteps
 from emotion2vec_export.weights import load_model
 from emotion2vec_runtime.backends.onnx_runtime import OnnxStepBackend
@@ -34,7 +34,8 @@ def backend(model: Emotion2vec, tmp_path_factory: pytest.TempPathFactory) -> Onn
     directory = tmp_path_factory.mktemp("step")
     write_step_graph(Step(model), directory / "flat.onnx")
     path = write_cpu_step(directory / "flat.onnx", directory)
-    return OnnxStepBackend(path, provider_named("cpu"), threads=1)
+    context = positional_context(model.config)
+    return OnnxStepBackend(path, provider_named("cpu"), context=context, threads=1)
 
 
 def run(model: Stepped, *clips: np.ndarray) -> list[np.ndarray]:

@@ -100,6 +100,11 @@ class StepBackend(Protocol):
         """L"""
         ...
 
+    @property
+    def context(self) -> int:
+        """Features before the first frame of a step that it needs."""
+        ...
+
     def run(self, inputs: StepInputs) -> StepOutputs:
         """Runs one step.
 

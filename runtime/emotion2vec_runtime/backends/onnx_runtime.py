@@ -157,11 +157,14 @@ class OnnxRuntimeBackend:
 class OnnxStepBackend:
     """The graph of a step of live streams. `run` may be called from several threads."""
 
-    def __init__(
-        self, path: Path, provider: Provider, *, threads: int = 0, device: int = 0
-    ) -> None:
-        """As `OnnxRuntimeBackend`."""
-        self._graph = _Graph(path, provider, threads, device)
+    def __init__(self, path: Path, provider: Provider, *, context: int, threads: int = 0) -> None:
+        """As `OnnxRuntimeBackend`; `context` is what the manifest says."""
+        self._graph = _Graph(path, provider, threads, device=0)
+        self._context = context
+
+    @property
+    def context(self) -> int:
+        return self._context
 
     @property
     def blocks(self) -> int:

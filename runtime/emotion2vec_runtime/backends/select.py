@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from emotion2vec_runtime.backends.base import Backend
+from emotion2vec_runtime.backends.base import Backend, StepBackend
 from emotion2vec_runtime.backends.providers import Provider, provider_named
 from emotion2vec_runtime.backends.spread import Spread
 from emotion2vec_runtime.backends.tensorrt.engine_fit import Machine, misfit
@@ -75,6 +75,28 @@ def load_backend(
             for number, name in enumerate(cards or [""])
         ]
     return backends[0] if len(backends) == 1 else Spread(backends, instances)
+
+
+def load_step_backend(bundle: Bundle, backend: Backend, *, threads: int = 0) -> StepBackend | None:
+    """What runs the steps of live streams beside `backend`, in its precision.
+
+    None where the bundle has no such graph, or `backend` does not run in the host's memory.
+
+    Raises:
+        BundleError: a file of the artefact differs from the manifest.
+        LoadError: the artefact can't be loaded.
+    """
+    provider = provider_named(backend.provider)
+    for artifact in bundle.manifest.artifacts:
+        is_wanted = (artifact.kind, artifact.precision) == ("step", backend.precision)
+        if is_wanted and artifact.faithful and provider.memory == "host":
+            from emotion2vec_runtime.backends.onnx_runtime import OnnxStepBackend
+
+            with bundle.verifying(artifact) as path:
+                return OnnxStepBackend(
+                    path, provider, context=artifact.context or 0, threads=threads
+                )
+    return None
 
 
 def _announce(bundle: Bundle, artifact: Artifact, provider: str) -> None:

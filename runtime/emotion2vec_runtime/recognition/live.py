@@ -18,13 +18,15 @@ moves on with `advance`: a step that was refused can be made again.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from emotion2vec_runtime.arrays import Float32
-from emotion2vec_runtime.backends.base import StepBackend, StepInputs
+from emotion2vec_runtime.backends.base import Backend, StepBackend, StepInputs
+from emotion2vec_runtime.backends.select import load_step_backend
+from emotion2vec_runtime.bundle import Bundle
 
 _EPS = 1e-5
 """PyTorch's default of layer norms, by which FunASR normalises the waveform."""
@@ -110,10 +112,24 @@ class State:
 class StepRunner:
     """Runs batches of steps on one backend, from any number of threads."""
 
-    def __init__(self, backend: StepBackend, frame_hop: int, frame_field: int) -> None:
+    def __init__(
+        self,
+        backend: StepBackend,
+        *,
+        frame_hop: int,
+        frame_field: int,
+        embedding_size: int,
+        normalize: bool,
+    ) -> None:
+        """`backend`, and what the manifest says of its model."""
         self._backend = backend
         self._hop = frame_hop
         self._field = frame_field
+        self._shape = StateShape(0, backend.context, backend.blocks, embedding_size, normalize)
+
+    def shape(self, left: int) -> StateShape:
+        """Of states that keep so many final frames."""
+        return replace(self._shape, left=left)
 
     def __call__(self, steps: Sequence[Step]) -> list[StepOutput]:
         """Runs one batch; the outputs are in the steps' order.
@@ -137,6 +153,21 @@ class StepRunner:
                 )
             )
         return results
+
+
+def load_steps(bundle: Bundle, backend: Backend, *, threads: int = 0) -> StepRunner | None:
+    """Runs steps beside `backend`; None where it can't: see `load_step_backend`."""
+    steps = load_step_backend(bundle, backend, threads=threads)
+    if steps is None:
+        return None
+    manifest = bundle.manifest
+    return StepRunner(
+        steps,
+        frame_hop=manifest.frame_hop,
+        frame_field=manifest.frame_field,
+        embedding_size=manifest.embedding_size,
+        normalize=manifest.normalize,
+    )
 
 
 def _batch(steps: Sequence[Step], field: int) -> StepInputs:

@@ -12,6 +12,7 @@ from emotion2vec_runtime.backends.providers import Provider, provider_named
 from emotion2vec_runtime.backends.select import load_backend
 from emotion2vec_runtime.bundle import Bundle, Manifest, load_bundle
 from emotion2vec_runtime.errors import ConfigError, InferenceError, LoadError, OutOfMemoryError
+from emotion2vec_runtime.recognition.live import load_steps
 from emotion2vec_runtime.recognition.recognizer import DEMO_BUNDLE
 from emotion2vec_runtime.recognition.runner import Clip, ClipOutput, Runner
 
@@ -22,6 +23,7 @@ from emotion2vec_server.process.metrics import Metrics
 from emotion2vec_server.process.priority import give_way
 from emotion2vec_server.process.settings import Settings
 from emotion2vec_server.serving.served_model import ServedModel
+from emotion2vec_server.serving.work import WorkRunner
 
 _log = logging.getLogger(__name__)
 
@@ -91,9 +93,10 @@ def _load(
     )
     provider = provider_named(backend.provider)
     runner = Runner(backend)
+    steps = load_steps(bundle, backend, threads=share.pool)
     limits = _limits(settings, manifest)
     batcher = Batcher(
-        runner,
+        WorkRunner(runner, steps),
         _warm_up(runner, provider, limits, manifest),
         limits,
         instances=settings.instances or provider.instances or share.instances,
@@ -112,6 +115,7 @@ def _load(
         provider=backend.provider,
         max_window=round(settings.max_window_seconds * manifest.sample_rate),
         overlap=round(settings.window_overlap_seconds * manifest.sample_rate),
+        steps=steps,
     )
 
 

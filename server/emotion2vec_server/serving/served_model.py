@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from typing import Any
+from typing import Any, cast
 
-from emotion2vec_runtime.arrays import Samples
+from emotion2vec_runtime.arrays import Float32, Samples
 from emotion2vec_runtime.bundle import Manifest
 from emotion2vec_runtime.recognition import long_audio
 from emotion2vec_runtime.recognition.emotion import Classes
+from emotion2vec_runtime.recognition.live import State, StepOutput, StepRunner
 from emotion2vec_runtime.recognition.recognition import Recognition, require_a_frame
 from emotion2vec_runtime.recognition.runner import Clip, ClipOutput
 
 from emotion2vec_server.batching.batcher import Batcher, Completed
+from emotion2vec_server.serving.work import Work, WorkOutput
 
 
 class ServedModel:
@@ -26,14 +28,16 @@ class ServedModel:
     def __init__(
         self,
         manifest: Manifest,
-        batcher: Batcher[Clip, ClipOutput],
+        batcher: Batcher[Work, WorkOutput],
         *,
         precision: str,
         provider: str,
         max_window: int,
         overlap: int,
+        steps: StepRunner | None = None,
     ) -> None:
-        """`max_window` and `overlap` are the long-audio windows, in samples."""
+        """`max_window` and `overlap` are the long-audio windows, in samples; `steps` runs those of
+        live streams, where the bundle has a graph for them."""
         self.manifest = manifest
         self.batcher = batcher
         self.precision = precision
@@ -41,6 +45,35 @@ class ServedModel:
         self.max_window = max_window
         self.classes = Classes(manifest.labels)
         self._overlap = overlap
+        self._steps = steps
+
+    @property
+    def is_incremental(self) -> bool:
+        """Whether live streams may go in steps."""
+        return self._steps is not None
+
+    def new_state(self, left: int) -> State:
+        """An utterance's that keeps `left` final frames.
+
+        Raises:
+            ValueError: the model has no steps.
+        """
+        if self._steps is None:
+            raise ValueError("the bundle has no step graph")
+        return State(self._steps.shape(left))
+
+    async def step(
+        self, state: State, samples: Float32, *, frames: int, caller: str = ""
+    ) -> Completed[StepOutput]:
+        """Runs `frames` frames of a live stream, of which the new ones see `samples` [S].
+
+        Raises:
+            RequestError: whatever the batcher refuses or the model fails with.
+        """
+        completed = await self.batcher.submit(
+            state.step(samples), frames=frames, urgent=True, caller=caller
+        )
+        return cast(Completed[StepOutput], completed)
 
     async def infer(
         self,
@@ -61,7 +94,7 @@ class ServedModel:
             RequestError: whatever the batcher refuses or the model fails with.
         """
         require_a_frame(len(samples), self.manifest)
-        return await self.batcher.submit(
+        completed = await self.batcher.submit(
             Clip(samples, frame_embeddings),
             frames=self.manifest.frame_count(len(samples)),
             deadline=deadline,
@@ -69,6 +102,7 @@ class ServedModel:
             caller=caller,
             after=after,
         )
+        return cast(Completed[ClipOutput], completed)
 
     async def recognize(
         self,

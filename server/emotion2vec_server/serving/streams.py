@@ -242,6 +242,7 @@ class Streams:
             window=first.window,
             hop=first.hop,
             lookahead=first.lookahead,
+            incremental=model.is_incremental,
         )
         stream_options = StreamOptions(
             framing,

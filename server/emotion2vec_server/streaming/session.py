@@ -32,32 +32,26 @@ from typing import Protocol, TypeVar
 
 from emotion2vec_runtime.arrays import Float32
 from emotion2vec_runtime.bundle import Manifest
-from emotion2vec_runtime.errors import InferenceError
 from emotion2vec_runtime.recognition.recognition import Recognition
-from emotion2vec_runtime.recognition.runner import ClipOutput
 
 from emotion2vec_server.batching.batcher import Completed
 from emotion2vec_server.errors import OverloadedError
+from emotion2vec_server.streaming import scorers
 from emotion2vec_server.streaming.events import Closing, Event, Final, HopChanged, Started
 from emotion2vec_server.streaming.inbox import Inbox, Mark
 from emotion2vec_server.streaming.pace import Pace
 from emotion2vec_server.streaming.reader import Decoder, Ending, Reader, Request, StreamLimits
 from emotion2vec_server.streaming.utterance import StreamOptions, Update, Utterance
 from emotion2vec_server.streaming.voice import VoiceActivity
-from emotion2vec_server.streaming.windows import Window
 
 T = TypeVar("T")
 
 
-class Model(Protocol):
+class Model(scorers.Model, Protocol):
     """What a stream needs of the served model."""
 
     @property
     def manifest(self) -> Manifest: ...
-
-    async def infer(
-        self, samples: Float32, *, urgent: bool = False, caller: str = ""
-    ) -> Completed[ClipOutput]: ...
 
     async def recognize(
         self,
@@ -168,7 +162,7 @@ class Session:
             yield speech
         for window in heard.windows:
             began = self._clock()
-            logits = await self._infer(window)
+            logits = await self._retry_while_overloaded(lambda due=window: self._scorer.score(due))  # type: ignore[misc]
             has_changed = self._pace.observe(self._clock() - began)
             for event in utterance.scored(window, logits):
                 yield event
@@ -198,17 +192,8 @@ class Session:
         self._utterance = self._begin_utterance(utterance.index + 1, end_sample)
 
     def _begin_utterance(self, index: int, start_sample: int) -> Utterance:
+        self._scorer = scorers.scorer_of(self._model, self._options.framing, self._caller)
         return Utterance(index, start_sample, self._options, hop=self._pace.hop, voice=self._voice)
-
-    async def _infer(self, window: Window) -> Float32:
-        """The logits [T, C] of the window's frames."""
-        completed = await self._retry_while_overloaded(
-            lambda: self._model.infer(window.samples, urgent=True, caller=self._caller)
-        )
-        logits = completed.result.frame_logits
-        if logits is None or len(logits) != window.frame_end - window.first_frame:
-            raise InferenceError("the model gave no scores, or not one a frame")
-        return logits
 
     async def _recognize(self, utterance: Utterance) -> Completed[Recognition] | None:
         if not self._options.framing.frames(utterance.length):

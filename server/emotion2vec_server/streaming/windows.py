@@ -54,9 +54,15 @@ before it as behind it (the lookahead is what the caller said is enough).
 would have got in real time: results don't depend on the speed at which audio is sent, and back-
 pressure, not skipping, bounds the memory. A stream gets fewer windows only by a longer hop.
 
+**Steps.** An incremental stream (`recognition.live`) keeps what the model made of final frames, and
+runs the frames [d, e) alone: b = d, whatever w. So b <= d holds by itself, and hop and lookahead
+are free; w is how many final frames the others attend to. Features are made once: a step holds the
+samples of the frames that no step had before. A frame is run once as new and at most ceil(a / p)
+times again.
+
 **Memory.** After a window [b, e) the next one begins at e + 1 - w at the earliest, whatever the hop
 and wherever the utterance ends, so older samples are forgotten: at most w + p frames are kept, plus
-one push.
+one push. Steps forget all that they have had.
 """
 
 from __future__ import annotations
@@ -88,15 +94,23 @@ class Framing:
     lookahead: int
     frame_hop: int
     frame_field: int
+    incremental: bool = False
+    """Whether it goes in steps; see "Steps"."""
 
     def __post_init__(self) -> None:
-        if self.hop < 1 or self.lookahead < 0 or self.hop + self.lookahead > self.window:
+        if min(self.hop, self.window) < 1 or self.lookahead < 0 or not self.tiles(self.hop):
             raise ValueError(f"no tiling: need hop >= 1, lookahead >= 0, sum <= window: {self}")
 
     @property
     def longest_hop(self) -> int:
         """How far an overloaded stream may stretch its hop; see "A hop that changes"."""
+        if self.incremental:
+            return max(self.hop, self.window)
         return max(self.hop, self.window - 2 * self.lookahead)
+
+    def tiles(self, hop: int) -> bool:
+        """Whether windows that are `hop` frames apart leave no frame out."""
+        return self.incremental or hop + self.lookahead <= self.window
 
     def frames(self, samples: int) -> int:
         """Frames of an utterance of `samples` samples."""
@@ -114,6 +128,7 @@ def framing_of(
     window: float | None = None,
     hop: float | None = None,
     lookahead: float | None = None,
+    incremental: bool = False,
 ) -> Framing:
     """The framing that a caller asks for, in seconds; None takes the default.
 
@@ -136,13 +151,13 @@ def framing_of(
     frames = min(round(window * rate / frame_hop), most)
     step = round(hop * rate / frame_hop)
     ahead = round(lookahead * rate / frame_hop)
-    if step + ahead > frames:
+    if not incremental and step + ahead > frames:
         raise InvalidRequestError(
             "config.window",
             f"hop ({hop:g} s) and lookahead ({lookahead:g} s) together exceed the window "
             f"({window:g} s): lengthen it or shorten them",
         )
-    return Framing(frames, step, ahead, frame_hop, manifest.frame_field)
+    return Framing(frames, step, ahead, frame_hop, manifest.frame_field, incremental=incremental)
 
 
 def _check(name: str, seconds: float, least: float, most: float) -> None:
@@ -156,9 +171,9 @@ class Window(NamedTuple):
     """Audio for one run of the model. Frames and samples count from the utterance's beginning."""
 
     samples: Float32
-    """float32 [S] at 16 kHz, a copy."""
+    """float32 [S] at 16 kHz, a copy. Of a step, those of its new frames alone."""
     first_frame: int
-    """What frame 0 of this window is in the utterance."""
+    """The first frame that is run."""
     final_begin: int
     """This window finalises frames [final_begin, final_end)."""
     final_end: int
@@ -179,6 +194,8 @@ class Windower:
         self._reached = 0 if early else framing.lookahead
         """Where the last window ended; the next ends one hop behind it."""
         self._final = 0
+        self._run = 0
+        """Frames that were in a window."""
 
     @property
     def hop(self) -> int:
@@ -192,7 +209,7 @@ class Windower:
         Raises:
             ValueError: windows this far apart would not tile.
         """
-        if not 1 <= frames <= self._framing.window - self._framing.lookahead:
+        if frames < 1 or not self._framing.tiles(frames):
             raise ValueError(f"a hop of {frames} frames does not tile {self._framing}")
         self._hop = frames
 
@@ -212,18 +229,22 @@ class Windower:
 
     def _cut(self, end: int, lookahead: int) -> Window:
         framing = self._framing
-        first = max(0, end - framing.window)
-        begin_sample, end_sample = framing.span(first, end)
         final_begin, self._final = self._final, max(self._final, end - lookahead)
+        if framing.incremental:
+            first, heard_first = final_begin, self._run
+        else:
+            first = heard_first = max(0, end - framing.window)
+        begin_sample, end_sample = framing.span(heard_first, end)
+        has_new = heard_first < end
         window = Window(
-            samples=self._buffer.view(begin_sample, end_sample).copy(),
+            samples=self._buffer.view(begin_sample, end_sample if has_new else begin_sample).copy(),
             first_frame=first,
             final_begin=final_begin,
             final_end=self._final,
             frame_end=end,
             end_sample=end_sample,
         )
-        self._reached = end
+        self._reached = self._run = end
         # Where nothing more is heard, the last window ends at this one's end.
-        self._buffer.forget(begin_sample)
+        self._buffer.forget(end * framing.frame_hop if framing.incremental else begin_sample)
         return window
