@@ -19,6 +19,12 @@ class VoiceActivityDetection(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     VOICE_ACTIVITY_DETECTION_DISABLED: _ClassVar[VoiceActivityDetection]
     VOICE_ACTIVITY_DETECTION_ENABLED: _ClassVar[VoiceActivityDetection]
 
+class StreamMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STREAM_MODE_UNSPECIFIED: _ClassVar[StreamMode]
+    STREAM_MODE_INCREMENTAL: _ClassVar[StreamMode]
+    STREAM_MODE_WINDOWED: _ClassVar[StreamMode]
+
 class SpeechEventType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     SPEECH_EVENT_TYPE_UNSPECIFIED: _ClassVar[SpeechEventType]
@@ -27,6 +33,9 @@ class SpeechEventType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 VOICE_ACTIVITY_DETECTION_UNSPECIFIED: VoiceActivityDetection
 VOICE_ACTIVITY_DETECTION_DISABLED: VoiceActivityDetection
 VOICE_ACTIVITY_DETECTION_ENABLED: VoiceActivityDetection
+STREAM_MODE_UNSPECIFIED: StreamMode
+STREAM_MODE_INCREMENTAL: StreamMode
+STREAM_MODE_WINDOWED: StreamMode
 SPEECH_EVENT_TYPE_UNSPECIFIED: SpeechEventType
 SPEECH_EVENT_TYPE_START: SpeechEventType
 SPEECH_EVENT_TYPE_END: SpeechEventType
@@ -80,7 +89,7 @@ class EndUtterance(_message.Message):
     def __init__(self) -> None: ...
 
 class StreamConfig(_message.Message):
-    __slots__ = ("request_id", "config", "audio_config", "window", "hop", "lookahead", "interim_results", "voice_activity_detection")
+    __slots__ = ("request_id", "config", "audio_config", "window", "hop", "lookahead", "interim_results", "voice_activity_detection", "mode")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     AUDIO_CONFIG_FIELD_NUMBER: _ClassVar[int]
@@ -89,6 +98,7 @@ class StreamConfig(_message.Message):
     LOOKAHEAD_FIELD_NUMBER: _ClassVar[int]
     INTERIM_RESULTS_FIELD_NUMBER: _ClassVar[int]
     VOICE_ACTIVITY_DETECTION_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     config: _recognition_pb2.RecognitionConfig
     audio_config: _audio_pb2.AudioConfig
@@ -97,7 +107,8 @@ class StreamConfig(_message.Message):
     lookahead: _duration_pb2.Duration
     interim_results: bool
     voice_activity_detection: VoiceActivityDetection
-    def __init__(self, request_id: _Optional[str] = ..., config: _Optional[_Union[_recognition_pb2.RecognitionConfig, _Mapping]] = ..., audio_config: _Optional[_Union[_audio_pb2.AudioConfig, _Mapping]] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., hop: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lookahead: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., interim_results: bool = ..., voice_activity_detection: _Optional[_Union[VoiceActivityDetection, str]] = ...) -> None: ...
+    mode: StreamMode
+    def __init__(self, request_id: _Optional[str] = ..., config: _Optional[_Union[_recognition_pb2.RecognitionConfig, _Mapping]] = ..., audio_config: _Optional[_Union[_audio_pb2.AudioConfig, _Mapping]] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., hop: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lookahead: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., interim_results: bool = ..., voice_activity_detection: _Optional[_Union[VoiceActivityDetection, str]] = ..., mode: _Optional[_Union[StreamMode, str]] = ...) -> None: ...
 
 class StreamRecognizeResponse(_message.Message):
     __slots__ = ("sequence", "utterance_index", "started", "frames", "interim", "final", "speech", "warning")
@@ -120,7 +131,7 @@ class StreamRecognizeResponse(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., utterance_index: _Optional[int] = ..., started: _Optional[_Union[StreamStarted, _Mapping]] = ..., frames: _Optional[_Union[_recognition_pb2.FrameScores, _Mapping]] = ..., interim: _Optional[_Union[InterimResult, _Mapping]] = ..., final: _Optional[_Union[FinalResult, _Mapping]] = ..., speech: _Optional[_Union[SpeechEvent, _Mapping]] = ..., warning: _Optional[_Union[_recognition_pb2.Warning, _Mapping]] = ...) -> None: ...
 
 class StreamStarted(_message.Message):
-    __slots__ = ("request_id", "model", "model_version", "window", "hop", "lookahead", "frame_hop")
+    __slots__ = ("request_id", "model", "model_version", "window", "hop", "lookahead", "frame_hop", "mode")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -128,6 +139,7 @@ class StreamStarted(_message.Message):
     HOP_FIELD_NUMBER: _ClassVar[int]
     LOOKAHEAD_FIELD_NUMBER: _ClassVar[int]
     FRAME_HOP_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     model: str
     model_version: str
@@ -135,7 +147,8 @@ class StreamStarted(_message.Message):
     hop: _duration_pb2.Duration
     lookahead: _duration_pb2.Duration
     frame_hop: _duration_pb2.Duration
-    def __init__(self, request_id: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., hop: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lookahead: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., frame_hop: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    mode: StreamMode
+    def __init__(self, request_id: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., hop: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lookahead: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., frame_hop: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., mode: _Optional[_Union[StreamMode, str]] = ...) -> None: ...
 
 class InterimResult(_message.Message):
     __slots__ = ("result", "start_offset", "end_offset")

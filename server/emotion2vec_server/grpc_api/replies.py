@@ -121,6 +121,9 @@ def _stream_started(opened: OpenStream, event: Started) -> service_pb2.StreamSta
         hop=duration(framing.hop * frame_seconds),
         lookahead=duration(framing.lookahead * frame_seconds),
         frame_hop=duration(frame_seconds),
+        mode=service_pb2.STREAM_MODE_INCREMENTAL
+        if framing.incremental
+        else service_pb2.STREAM_MODE_WINDOWED,
     )
 
 

@@ -36,6 +36,11 @@ _GRANULARITIES = {
     recognition_pb2.GRANULARITY_UTTERANCE: Granularity.UTTERANCE,
     recognition_pb2.GRANULARITY_FRAME: Granularity.FRAME,
 }
+_INCREMENTAL = {
+    service_pb2.STREAM_MODE_UNSPECIFIED: None,
+    service_pb2.STREAM_MODE_INCREMENTAL: True,
+    service_pb2.STREAM_MODE_WINDOWED: False,
+}
 
 
 def parse(kind: type[M], data: bytes) -> M:
@@ -101,6 +106,8 @@ def _stream_config(message: service_pb2.StreamConfig) -> StreamConfig:
     detection = message.voice_activity_detection
     if detection not in service_pb2.VoiceActivityDetection.values():
         raise InvalidRequestError("config.voice_activity_detection", f"unknown value {detection}")
+    if message.mode not in _INCREMENTAL:
+        raise InvalidRequestError("config.mode", f"unknown value {message.mode}")
     try:
         config = recognition_config(message.config)
         audio = audio_spec(message.audio_config)
@@ -115,6 +122,7 @@ def _stream_config(message: service_pb2.StreamConfig) -> StreamConfig:
         lookahead=seconds(message, "lookahead"),
         interim_results=message.interim_results,
         voice_activity_detection=detection != service_pb2.VOICE_ACTIVITY_DETECTION_DISABLED,
+        incremental=_INCREMENTAL[message.mode],
     )
 
 

@@ -69,6 +69,7 @@ class StreamConfig:
     lookahead: float | None = None
     interim_results: bool = False
     voice_activity_detection: bool = True
+    incremental: bool | None = None
 
 
 StreamRequest = StreamConfig | bytes | EndUtterance
@@ -242,7 +243,7 @@ class Streams:
             window=first.window,
             hop=first.hop,
             lookahead=first.lookahead,
-            incremental=model.is_incremental,
+            incremental=_is_incremental(first.incremental, model),
         )
         stream_options = StreamOptions(
             framing,
@@ -275,6 +276,16 @@ class Streams:
                 batch_size=completed.batch_size,
             )
         return UtteranceAnswer(final.utterance, final.start_sample, final.end_sample, answer)
+
+
+def _is_incremental(wished: bool | None, model: ServedModel) -> bool:
+    if wished and not model.is_incremental:
+        raise InvalidRequestError(
+            "config.mode",
+            f"{model.manifest.name} has no steps for live streams: leave the mode unset, or export "
+            "the model again",
+        )
+    return model.is_incremental if wished is None else wished
 
 
 async def _behind_the_config(
