@@ -132,12 +132,12 @@ def _stream_plans(options: argparse.Namespace) -> dict[str, streams.Plan]:
     plan = streams.Plan
     if options.card:
         card = plan(first=64)
-        brief = plan(first=128, halvings=0, batchings=(True,))
+        brief = plan(first=128, halvings=0, modes=(True,))
         return {models.ON_CARD: brief if options.short else card}
     if options.short:
         return {"demo": plan(first=32, most=64, halvings=0, seconds=3)}
-    # Two cores hold at most one stream of the large model: long enough to see it degrade.
-    large = plan(first=1, most=8, seconds=12, batchings=(True,))
+    # Long enough to see a stream of the large model degrade.
+    large = plan(first=1, most=8, seconds=12)
     return {"demo": plan(), "middling": plan(), "large": large}
 
 

@@ -229,8 +229,8 @@ def streams(result: Streams, directory: Path) -> str:
         panels = figure.subplots(1, len(names), squeeze=False, sharey=True)[0]
         for axis, name in zip(panels, names, strict=True):
             axis.axhline(LIMIT_SECONDS, color=INK, linewidth=1, zorder=1)
-            for batching, color in ((True, ACCENT), (False, SERIES[0])):
-                _delays(axis, result, name, batching, color)
+            for incremental, color in ((True, ACCENT), (False, SERIES[0])):
+                _delays(axis, result, name, incremental, color)
             axis.set_xscale("log", base=2)
             axis.xaxis.set_major_formatter("{x:,g}")
             axis.minorticks_off()
@@ -250,9 +250,9 @@ _LEVELS: tuple[tuple[str, Literal[":", "--", "-"], float], ...] = (
 )
 
 
-def _delays(axis: Axes, result: Streams, model: str, batching: bool, color: str) -> None:
+def _delays(axis: Axes, result: Streams, model: str, incremental: bool, color: str) -> None:
     """One line a percentile; the last one with a marker a step, hollow where it does not hold."""
-    steps = result.of(model, batching)
+    steps = result.of(model, incremental)
     numbers = [step.streams for step in steps]
     for level, style, width in _LEVELS:
         heights = [getattr(step.delay, level) for step in steps]
@@ -263,7 +263,7 @@ def _delays(axis: Axes, result: Streams, model: str, batching: bool, color: str)
 
 
 def _delay_legend() -> list[Line2D]:
-    colors = [("shared batches", ACCENT), ("batches of one", SERIES[0])]
+    colors = [("in steps", ACCENT), ("in windows", SERIES[0])]
     marker: dict[str, Any] = {"color": INK, "marker": "o", "linestyle": ""}
     return [
         *(Line2D([], [], color=color, linewidth=3, label=name) for name, color in colors),

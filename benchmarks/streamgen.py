@@ -42,6 +42,7 @@ class Job:
     streams: int
     seconds: float
     """In which the frames that count fall due."""
+    incremental: bool = True
     warmup: float = 4.0
     """After the last stream began. Longer than the window, so that all windows are whole."""
     patience: float = 5.0
@@ -104,7 +105,12 @@ class Stream:
         audio = audio_pb2.AudioConfig(
             encoding=audio_pb2.AUDIO_ENCODING_LINEAR16, sample_rate_hertz=SAMPLE_RATE
         )
-        config = service_pb2.StreamConfig(audio_config=audio)
+        mode = (
+            service_pb2.STREAM_MODE_INCREMENTAL
+            if self._job.incremental
+            else service_pb2.STREAM_MODE_WINDOWED
+        )
+        config = service_pb2.StreamConfig(audio_config=audio, mode=mode)
         request = service_pb2.StreamRecognizeRequest(config=config)
         await self._call.write(request.SerializeToString())
         return (await self._read()).started

@@ -2,13 +2,13 @@
 
 A number of streams holds where 99 of 100 frames come within a second and no stream is DEGRADED, in
 two of three tries. The largest is looked for by doubling, then by halving the gap; each step is a
-row of the report. The same again with batches of one window, to show what batching across streams
-is worth.
+row of the report. Once in steps, and once in windows, to show what it is worth to pay for new audio
+alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,8 @@ class Plan:
     halvings: int = 2
     seconds: float = 4.0
     """Of each step, besides its warm-up."""
-    batchings: tuple[bool, ...] = (True, False)
+    modes: tuple[bool, ...] = (True, False)
+    """Incremental, and windowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,8 @@ class Step:
     """
 
     model: str
-    batching: bool
-    """Whether windows of several streams may share a batch."""
+    incremental: bool
+    """Whether the streams go in steps, not in windows."""
     streams: int
     frames: int
     delay: Percentiles
@@ -63,12 +64,12 @@ class Step:
     """Mean size; 0 where none ran."""
 
     @classmethod
-    def of(cls, model: str, batching: bool, streams: int, outcome: Outcome) -> Step:
+    def of(cls, model: str, incremental: bool, streams: int, outcome: Outcome) -> Step:
         seconds = streams * outcome.seconds
         each = 1000 / seconds if seconds else 0.0
         return cls(
             model=model,
-            batching=batching,
+            incremental=incremental,
             streams=streams,
             frames=len(outcome.delays),
             delay=Percentiles.of(outcome.delays),
@@ -97,19 +98,20 @@ class Streams:
     lookahead: float = 0.0
     """These three, in seconds, as the server said."""
 
-    def of(self, model: str, batching: bool) -> list[Step]:
+    def of(self, model: str, incremental: bool) -> list[Step]:
         """The steps of one search, by number of streams."""
-        found = [step for step in self.steps if (step.model, step.batching) == (model, batching)]
+        key = (model, incremental)
+        found = [step for step in self.steps if (step.model, step.incremental) == key]
         return sorted(found, key=lambda step: step.streams)
 
-    def largest(self, model: str, batching: bool) -> Step | None:
+    def largest(self, model: str, incremental: bool) -> Step | None:
         """The largest number of streams that held; None where none did."""
-        held = [step for step in self.of(model, batching) if step.holds]
+        held = [step for step in self.of(model, incremental) if step.holds]
         return held[-1] if held else None
 
     def searches(self) -> list[tuple[str, bool]]:
-        """Model and batching of each search, in the order of measurement."""
-        return list(dict.fromkeys((step.model, step.batching) for step in self.steps))
+        """Model and mode of each search, in the order of measurement."""
+        return list(dict.fromkeys((step.model, step.incremental) for step in self.steps))
 
 
 def search(holds: Callable[[int], bool], first: int, most: int, halvings: int) -> int:
@@ -138,18 +140,19 @@ def measure(plans: Mapping[str, Plan], logs: Path, seed: int) -> Streams:
     """Runs all searches, a server each ("demo" is the bundled model), which log to `logs`."""
     result = Streams([])
     for model, plan in plans.items():
-        for batching in plan.batchings:
-            log = logs / f"streams-{model}-{'batched' if batching else 'single'}.log"
-            with emotion2vec_server(log, *_server_arguments(model, batching)) as server:
+        arguments = [*models.server_arguments(model), "--precision", models.precision(model)]
+        with emotion2vec_server(logs / f"streams-{model}.log", *arguments) as server:
+            for incremental in plan.modes:
                 job = Job(
                     server.address,
                     server.pid,
                     streams=0,
                     seconds=plan.seconds,
+                    incremental=incremental,
                     seed=seed,
                     metrics_url=server.metrics_url,
                 )
-                _search(model, batching, plan, job, result)
+                _search(model, plan, job, result)
     return result
 
 
@@ -166,12 +169,12 @@ def settle(attempt: Callable[[], Step]) -> Step:
         tries.append(latest)
 
 
-def _search(model: str, batching: bool, plan: Plan, job: Job, result: Streams) -> None:
+def _search(model: str, plan: Plan, job: Job, result: Streams) -> None:
     def attempt(streams: int) -> Step:
         outcome = streamgen.run(replace(job, streams=streams))
         result.window, result.hop = outcome.window, outcome.hop
         result.lookahead = outcome.lookahead
-        return Step.of(model, batching, streams, outcome)
+        return Step.of(model, job.incremental, streams, outcome)
 
     def holds(streams: int) -> bool:
         step = settle(partial(attempt, streams))
@@ -179,11 +182,3 @@ def _search(model: str, batching: bool, plan: Plan, job: Job, result: Streams) -
         return step.holds
 
     search(holds, plan.first, plan.most, plan.halvings)
-
-
-def _server_arguments(model: str, batching: bool) -> Sequence[str]:
-    return [
-        *models.server_arguments(model),
-        *("--precision", models.precision(model)),
-        *(() if batching else ("--max-batch-size", "1")),
-    ]

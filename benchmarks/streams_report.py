@@ -5,9 +5,9 @@ from __future__ import annotations
 from benchmarks.markdown import errors, table
 from benchmarks.streams import LIMIT_SECONDS, Step, Streams
 
-_SEARCH_HEADER = ("model, batches", "holds, streams", "fails at", "server CPU there, ms", "batch")
+_SEARCH_HEADER = ("model, mode", "holds, streams", "fails at", "server CPU there, ms", "batch")
 _STEP_HEADER = (
-    "model, batches",
+    "model, mode",
     "streams",
     "holds",
     "delay p50, s",
@@ -35,10 +35,10 @@ def streams_section(result: Streams, picture: str) -> str:
             "and the lookahead) was due to be sent, until it came; the wait for the hop's end is "
             f"part of it, up to {result.hop:g} s. *Turnaround*: the same without that wait. A "
             f"number holds where the delay's p99 is under {LIMIT_SECONDS:g} s and no stream was "
-            "told DEGRADED, in two of three tries; a row is the try that settled it. *Shared*: "
-            "windows of several streams share a batch, which is the default; *single*: they do "
-            "not. CPU is for a second of a stream's speech; *late* is by how much the generator "
-            "itself sent late, p99.",
+            "told DEGRADED, in two of three tries; a row is the try that settled it. *Steps*: the "
+            "model runs new and provisional frames alone, which is the default; *windows*: a whole "
+            "window each time. CPU is for a second of a stream's speech; *late* is by how much the "
+            "generator itself sent late, p99.",
             table(_SEARCH_HEADER, [_search_row(result, *key) for key in result.searches()]),
             f"![streams]({picture})",
             table(
@@ -49,11 +49,11 @@ def streams_section(result: Streams, picture: str) -> str:
     )
 
 
-def _search_row(result: Streams, model: str, batching: bool) -> list[str]:
-    best = result.largest(model, batching)
-    failed = [step.streams for step in result.of(model, batching) if not step.holds]
+def _search_row(result: Streams, model: str, incremental: bool) -> list[str]:
+    best = result.largest(model, incremental)
+    failed = [step.streams for step in result.of(model, incremental) if not step.holds]
     return [
-        _search_name(model, batching),
+        _search_name(model, incremental),
         str(best.streams) if best else "0",
         str(min(failed)) if failed else "not tried",
         f"{best.server_cpu:,.1f}" if best else "",
@@ -63,7 +63,7 @@ def _search_row(result: Streams, model: str, batching: bool) -> list[str]:
 
 def _step_row(step: Step) -> list[str]:
     return [
-        _search_name(step.model, step.batching),
+        _search_name(step.model, step.incremental),
         str(step.streams),
         "yes" if step.holds else "no",
         *(f"{getattr(step.delay, level):.2f}" for level in ("p50", "p95", "p99")),
@@ -77,5 +77,5 @@ def _step_row(step: Step) -> list[str]:
     ]
 
 
-def _search_name(model: str, batching: bool) -> str:
-    return f"{model}, {'shared' if batching else 'single'}"
+def _search_name(model: str, incremental: bool) -> str:
+    return f"{model}, {'steps' if incremental else 'windows'}"

@@ -165,7 +165,7 @@ def result() -> Streams:
         replace(STEP, streams=16),
         replace(late, streams=64),
         replace(STEP, streams=32),
-        replace(late, streams=16, batching=False),
+        replace(late, streams=16, incremental=False),
         replace(late, model="large", streams=1),
     ]
     return Streams(steps, 3.0, 0.5, 0.4)
@@ -182,8 +182,8 @@ def test_the_largest_that_holds_and_none() -> None:
 def test_the_report_says_what_holds_and_what_not(tmp_path: Path) -> None:
     text = streams_section(result(), plots.streams(result(), tmp_path))
     assert "3 s window, 0.5 s hop, 0.4 s lookahead" in text
-    assert "| demo, shared | 32 | 64 | 25.0 | 4.0 |" in text
-    assert "| large, shared | 0 | 1 |  |  |" in text
+    assert "| demo, steps | 32 | 64 | 25.0 | 4.0 |" in text
+    assert "| large, steps | 0 | 1 |  |  |" in text
     assert (tmp_path / "streams.png").stat().st_size > 10_000
     for block in text.split("\n\n"):
         if block.startswith("|"):
