@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from onnx.numpy_helper import to_array
 
 from emotion2vec_export.activations import mean_activations
-from emotion2vec_export.blockwise_attention import block_attention
+from emotion2vec_export.cpu_graph import shape_for_cpu
 from emotion2vec_export.errors import ExportError
-from emotion2vec_export.front_end import convolved, exactly, slice_front_end
+from emotion2vec_export.front_end import convolved, exactly
 from emotion2vec_export.graph import LOGITS, save_graph
 from emotion2vec_export.levels import (
     ACTIVATION_TOP,
@@ -37,7 +37,7 @@ from emotion2vec_export.levels import (
     quantize_columns,
     smoothing,
 )
-from emotion2vec_export.nodes import CONTRIB, Nodes, replace, tidy
+from emotion2vec_export.nodes import CONTRIB, Nodes, replace
 
 _ROUNDED_CONVOLUTIONS = 2
 """After the first, these two are 77% of the front end's work. Every later layer hears the errors of
@@ -96,9 +96,7 @@ def quantize(graph: Path, directory: Path) -> Path:
     rounding = _Rounding(model, mean_activations(graph, axes))
     for product in products:
         rounding.replace(product)
-    slice_front_end(model, rounding.front_end)
-    block_attention(model)
-    tidy(model)
+    shape_for_cpu(model, rounding.front_end)
     path = directory / "model.int8.onnx"
     save_graph(model, path)
     return path

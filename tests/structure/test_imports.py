@@ -126,6 +126,7 @@ DOORS = {
             {
                 "activations",
                 "blockwise_attention",
+                "blockwise_positions",
                 "cpu_graph",
                 "front_end",
                 "gpu_graph",
@@ -134,6 +135,7 @@ DOORS = {
                 "nodes",
                 "positional",
                 "quantization",
+                "summation",
                 "token_attention",
             },
         ),
