@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
@@ -61,6 +62,12 @@ class RecordingDecoder:
         self.source_rate, self.source_channels = audio.source_rate, audio.source_channels
         self.losses, self.mix = audio.losses, audio.mix
         return as_float(audio.samples)[np.newaxis] if audio.channels is None else audio.channels
+
+    def feed(self, data: bytes | memoryview) -> Iterator[Float32]:
+        yield self.push(data)
+
+    def rest(self) -> Iterator[Float32]:
+        yield self.finish()
 
     def close(self) -> None:
         """Frees what decoding holds at once, finished or not. May be called again."""
