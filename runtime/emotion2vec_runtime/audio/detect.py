@@ -74,8 +74,8 @@ def find_container(data: memoryview, declared: Encoding) -> Sniffed:
     found = sniff(data)
     if found is None:
         raise undecodable(
-            "these bytes are no audio file that is known here: send WAV, FLAC, MP3, Ogg, M4A, WebM "
-            "or another usual format, or name the raw encoding"
+            "these bytes are no WAV, FLAC, MP3, OGG, M4A, WebM or other audio file that is known "
+            "here: send one of them, or name the raw encoding"
         )
     true = found.format.encoding
     if declared not in (Encoding.DETECT, true):
