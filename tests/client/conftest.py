@@ -153,7 +153,27 @@ class FakeService(service_pb2_grpc.EmotionRecognitionServiceServicer):
             reply.frame_embeddings.values.extend(range(frames * EMBEDDING_SIZE))
         if request.config.return_processed_audio:
             reply.processed_audio = samples.tobytes()
+        if request.config.channels == recognition_pb2.CHANNELS_SEPARATE:
+            return self._by_channel(reply)
         return reply
+
+    @staticmethod
+    def _by_channel(reply: Any) -> Any:
+        """The same for two channels."""
+        separate = service_pb2.RecognizeResponse(
+            request_id=reply.request_id, metadata=reply.metadata
+        )
+        for number in range(2):
+            channel = separate.channel_results.add(channel=number)
+            for each, value in reply.ListFields():
+                if each.name in channel.DESCRIPTOR.fields_by_name:
+                    if each.message_type is None:
+                        setattr(channel, each.name, value)
+                    elif each.is_repeated:
+                        getattr(channel, each.name).extend(value)
+                    else:
+                        getattr(channel, each.name).CopyFrom(value)
+        return separate
 
     def RecognizeRecording(self, requests: Any, context: Any) -> Any:  # noqa: N802
         """One part of all of it, and the rest of what Recognize answers."""
