@@ -17,9 +17,15 @@ from google.protobuf.message import Message
 from emotion2vec_server.grpc_api import replies, requests
 from emotion2vec_server.grpc_api.edge import Call, Edge
 from emotion2vec_server.grpc_api.status import Context
+from emotion2vec_server.serving import long_recordings as long_recordings_use_case
 from emotion2vec_server.serving import recordings as recordings_use_case
 from emotion2vec_server.serving import streams as streams_use_case
 from emotion2vec_server.serving.catalog import Catalog
+from emotion2vec_server.serving.long_recordings import (
+    LongRecordings,
+    RecordingConfig,
+    RecordingMessage,
+)
 from emotion2vec_server.serving.recordings import RecordingRequest, Recordings
 from emotion2vec_server.serving.streams import (
     OpenStream,
@@ -41,28 +47,34 @@ class EmotionRecognitionService:
         self,
         catalog: Catalog,
         recordings: Recordings,
+        long_recordings: LongRecordings,
         streams: Streams,
         uploads: Uploads,
         edge: Edge,
         *,
         max_audio_seconds: float,
+        max_recording_seconds: float,
     ) -> None:
         self._catalog = catalog
         self._recordings = recordings
+        self._long_recordings = long_recordings
         self._streams = streams
         self._uploads = uploads
         self._edge = edge
         self._max_audio_seconds = max_audio_seconds
+        self._max_recording_seconds = max_recording_seconds
 
     def handler(self) -> grpc.GenericRpcHandler:
         """The service, ready to be added to a gRPC server."""
         # To the caller these are unary. So, a body is read when we ask for it.
         unary = grpc.stream_unary_rpc_method_handler
+        stream = grpc.stream_stream_rpc_method_handler
         return grpc.method_handlers_generic_handler(
             SERVICE_NAME,
             {
                 "Recognize": unary(self.recognize),
-                "StreamRecognize": grpc.stream_stream_rpc_method_handler(self.stream_recognize),
+                "RecognizeRecording": stream(self.recognize_recording),
+                "StreamRecognize": stream(self.stream_recognize),
                 "ListModels": unary(self.list_models),
                 "GetModel": unary(self.get_model),
             },
@@ -78,6 +90,17 @@ class EmotionRecognitionService:
             )
 
         return await self._edge.run(context, recordings_use_case.METHOD, work)
+
+    async def recognize_recording(self, incoming: AsyncIterator[bytes], context: Context) -> None:
+        async def work(call: Call) -> None:
+            await self._long_recordings.run(
+                call.caller,
+                _recording_messages(call, incoming),
+                replies.recording_response,
+                context.write,
+            )
+
+        await self._edge.run(context, long_recordings_use_case.METHOD, work)
 
     async def stream_recognize(self, incoming: AsyncIterator[bytes], context: Context) -> None:
         async def work(call: Call) -> None:
@@ -118,6 +141,7 @@ class EmotionRecognitionService:
             model,
             is_default=model is self._catalog.get(""),
             max_audio_seconds=self._max_audio_seconds,
+            max_recording_seconds=self._max_recording_seconds,
         )
 
 
@@ -125,6 +149,17 @@ def _parse(call: Call, data: bytes) -> RecordingRequest:
     message = requests.parse(service_pb2.RecognizeRequest, data)
     call.request_id = message.request_id
     return requests.recording_request(message)
+
+
+async def _recording_messages(
+    call: Call, incoming: AsyncIterator[bytes]
+) -> AsyncIterator[RecordingMessage]:
+    async for data in incoming:
+        parsed = requests.parse(service_pb2.RecognizeRecordingRequest, data)
+        message = requests.recording_message(parsed)
+        if isinstance(message, RecordingConfig):
+            call.request_id = message.request_id
+        yield message
 
 
 async def _stream_requests(

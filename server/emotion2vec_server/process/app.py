@@ -24,6 +24,7 @@ from emotion2vec_server.process.settings import Settings
 from emotion2vec_server.serving.calls import Calls
 from emotion2vec_server.serving.catalog import Catalog
 from emotion2vec_server.serving.health import Health
+from emotion2vec_server.serving.long_recordings import LongRecordingLimits, LongRecordings
 from emotion2vec_server.serving.recordings import RecordingLimits, Recordings
 from emotion2vec_server.serving.streams import Streams
 from emotion2vec_server.serving.tokens import read_tokens
@@ -32,6 +33,8 @@ from emotion2vec_server.streaming.reader import StreamLimits
 
 _STREAM_SHARE = 0.8
 """Of the drain time; the rest is for their final results."""
+_SLOWEST = 2
+"""Times its length that the longest recording may take."""
 _QUIET_SECONDS = 0.25
 """Without a new call: callers who wait for an answer have none to send."""
 _MOST_QUIET_SECONDS = 1.0
@@ -60,12 +63,15 @@ class Server:
         self._catalog = Catalog()
         self._executor = ThreadPoolExecutor(_decode_threads(settings), "decode")
         self._streams = self._make_streams()
+        self._long_recordings = self._make_long_recordings()
         tokens = read_tokens(settings.token_file) if settings.token_file else None
         limits = ServerLimits(
             max_message_bytes=settings.max_message_bytes,
             max_connections=_max_connections(),
             max_connection_seconds=settings.max_connection_seconds,
-            max_stream_seconds=settings.max_stream_seconds,
+            max_call_seconds=max(
+                settings.max_stream_seconds, _SLOWEST * settings.max_recording_seconds
+            ),
         )
         self._grpc = GrpcServer(limits, tokens)
         self._uploads = self._make_uploads()
@@ -73,10 +79,12 @@ class Server:
             EmotionRecognitionService(
                 self._catalog,
                 self._make_recordings(),
+                self._long_recordings,
                 self._streams,
                 self._uploads,
                 Edge(self._calls, self._metrics, tokens),
                 max_audio_seconds=settings.max_audio_seconds,
+                max_recording_seconds=settings.max_recording_seconds,
             )
         )
         self._health = Health(self._catalog, self._grpc.health.show)
@@ -128,6 +136,7 @@ class Server:
             self._catalog.close()
             self._uploads.drain()
             self._streams.drain(_STREAM_SHARE * _left(end))
+            self._long_recordings.drain(_STREAM_SHARE * _left(end))
         finally:
             self._calls.release()
         await self._calls.ended(_left(end))
@@ -150,6 +159,21 @@ class Server:
         settings = self._settings
         limits = RecordingLimits(settings.max_audio_seconds, settings.low_confidence)
         return Recordings(self._catalog, self._uploads, self._executor, limits, self._metrics)
+
+    def _make_long_recordings(self) -> LongRecordings:
+        settings = self._settings
+        return LongRecordings(
+            self._catalog,
+            self._executor,
+            LongRecordingLimits(
+                audio=settings.max_recording_seconds,
+                idle=settings.stream_idle_seconds,
+                arrival=settings.max_upload_seconds,
+            ),
+            self._metrics,
+            max_recordings=settings.max_recordings,
+            low_confidence=settings.low_confidence,
+        )
 
     def _make_streams(self) -> Streams:
         settings = self._settings
