@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
@@ -26,6 +27,8 @@ LINEAR16 = audio_pb2.AudioConfig(
     encoding=audio_pb2.AUDIO_ENCODING_LINEAR16, sample_rate_hertz=16000
 )
 END = Request(end_utterance=service_pb2.EndUtterance())
+INCREMENTAL = service_pb2.STREAM_MODE_INCREMENTAL
+WINDOWED = service_pb2.STREAM_MODE_WINDOWED
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +76,15 @@ def tiles(frames: list[recognition_pb2.FrameScores], samples: int) -> bool:
     return expected == max(0, (samples - 400) // 320 + 1)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("mode", [INCREMENTAL, WINDOWED])
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("largest", [97, 5_000, 320_000])
 def test_frames_tile_and_the_final_equals_recognize(
-    stub: Stub, speech: bytes, seed: int, largest: int
+    stub: Stub, speech: bytes, seed: int, largest: int, mode: service_pb2.StreamMode
 ) -> None:
     data = speech[: 2 * (50_000 + 777 * seed)]
-    replies = converse(stub, opening(), *chunked(data, seed, largest))
+    replies = converse(stub, opening(mode=mode), *chunked(data, seed, largest))
+    assert replies[0].started.mode == mode
     assert [reply.sequence for reply in replies] == list(range(len(replies)))
     assert replies[0].WhichOneof("event") == "started"
     assert tiles(final_frames(replies), len(data) // 2)
@@ -90,6 +95,29 @@ def test_frames_tile_and_the_final_equals_recognize(
         [score.probability for score in whole.scores],
         atol=1e-5,
     )
+
+
+def test_steps_are_the_default_and_close_to_the_whole(stub: Stub, speech: bytes) -> None:
+    whole = stub.Recognize(
+        service_pb2.RecognizeRequest(
+            config=recognition_pb2.RecognitionConfig(granularity=recognition_pb2.GRANULARITY_FRAME),
+            audio_config=LINEAR16,
+            audio=speech,
+        )
+    )
+    expected = np.array(whole.frames.probabilities).reshape(whole.frames.frame_count, -1)
+
+    def difference(**options: Any) -> float:
+        replies = converse(stub, opening(**options), *chunked(speech, 0, 3_200))
+        parts = [frames.probabilities for frames in final_frames(replies)]
+        streamed = np.concatenate(parts).reshape(expected.shape)
+        return float(np.abs(streamed - expected).max(axis=1).mean())
+
+    assert difference() == difference(mode=INCREMENTAL)
+    assert 0 < difference() < 0.15
+    assert difference() != difference(mode=WINDOWED)
+    # With a past and a lookahead as long as the whole, they are the same.
+    assert difference(window=duration(30), lookahead=duration(30)) < 1e-4
 
 
 def test_utterances_follow_each_other(stub: Stub, speech: bytes) -> None:
@@ -182,7 +210,8 @@ INVALID = [
         opening(config=recognition_pb2.RecognitionConfig(allowed_labels=["joyful"]))
     ], "config.config.allowed_labels"),
     ("window of 0 s", [opening(window=duration(0))], "config.window"),
-    ("hop beyond the window", [opening(hop=duration(5))], "config.window"),
+    ("hop beyond the window", [opening(hop=duration(5), mode=WINDOWED)], "config.window"),
+    ("no such mode", [opening(mode=9)], "config.mode"),
 ]  # fmt: skip
 
 

@@ -36,6 +36,13 @@ def ramp(total: int) -> np.ndarray:
     return np.arange(total, dtype=np.float32)
 
 
+@st.composite
+def steps(draw: st.DrawFn) -> Framing:
+    """Of incremental streams, whose hop and lookahead are free."""
+    window, hop, lookahead = (draw(st.integers(least, 40)) for least in (1, 1, 0))
+    return Framing(window, hop, lookahead, HOP, FIELD, incremental=True)
+
+
 def run(windower: Windower, samples: np.ndarray, cuts: list[int]) -> list[Window]:
     windows = [window for piece in np.split(samples, cuts) for window in windower.push(piece)]
     last = windower.finish()
@@ -54,18 +61,30 @@ def assert_holds_its_frames(window: Window) -> None:
     np.testing.assert_array_equal(window.samples, np.arange(begin, window.end_sample))
 
 
-@given(framings(), chunkings(), st.booleans())
-def test_final_frames_tile_the_utterance(
-    framing: Framing, chunking: tuple[int, list[int]], early: bool
+@given(steps(), chunkings(), st.booleans(), st.data())
+def test_steps_run_each_frame_once_as_new(
+    framing: Framing, chunking: tuple[int, list[int]], early: bool, data: st.DataObject
 ) -> None:
     total, cuts = chunking
-    windows = run(Windower(framing, early=early), ramp(total), cuts)
+    windower = Windower(framing, early=early)
+    windows = []
+    for piece in np.split(ramp(total), cuts):
+        windower.hop = data.draw(st.integers(1, 40))
+        windows += windower.push(piece)
+    if (last := windower.finish()) is not None:
+        windows.append(last)
     assert_tiles(windows, total)
+    ran = 0
     for window in windows:
-        assert_holds_its_frames(window)
+        assert window.first_frame == window.final_begin <= window.final_end <= window.frame_end
+        assert frame_count(len(window.samples)) == window.frame_end - ran
+        begin = ran * HOP if len(window.samples) else window.end_sample
+        np.testing.assert_array_equal(window.samples, np.arange(begin, window.end_sample))
+        ran = window.frame_end
+    assert ran == frame_count(total)
 
 
-@given(framings(), chunkings(), st.booleans())
+@given(framings() | steps(), chunkings(), st.booleans())
 @example(make_framing(2, 1, 1), (16001, [15760]), False)
 def test_windows_do_not_depend_on_the_chunking(
     framing: Framing, chunking: tuple[int, list[int]], early: bool
@@ -76,6 +95,17 @@ def test_windows_do_not_depend_on_the_chunking(
     assert [window[1:] for window in chunked] == [window[1:] for window in whole]
     for one, other in zip(chunked, whole, strict=True):
         np.testing.assert_array_equal(one.samples, other.samples)
+
+
+@given(framings(), chunkings(), st.booleans())
+def test_final_frames_tile_the_utterance(
+    framing: Framing, chunking: tuple[int, list[int]], early: bool
+) -> None:
+    total, cuts = chunking
+    windows = run(Windower(framing, early=early), ramp(total), cuts)
+    assert_tiles(windows, total)
+    for window in windows:
+        assert_holds_its_frames(window)
 
 
 @given(framings(), chunkings())
