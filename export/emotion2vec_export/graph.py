@@ -23,7 +23,8 @@ from emotion2vec_export.model import Emotion2vec
 OPSET = 23
 INPUTS = ("waveform", "lengths")
 LOGITS = ("logits", "frame_logits")
-OUTPUTS = ("logits", "embedding", "frame_logits", "frame_embeddings", "frame_lengths")
+EMBEDDING, FRAME_EMBEDDINGS = "embedding", "frame_embeddings"
+OUTPUTS = ("logits", EMBEDDING, "frame_logits", FRAME_EMBEDDINGS, "frame_lengths")
 
 _EXTERNAL_DATA_BYTES = 64 << 20
 """Weights beyond this go into a file of their own, which ONNX Runtime maps instead of reading."""
@@ -66,6 +67,7 @@ def save_graph(model: onnx.ModelProto, path: Path) -> None:
         onnx.save(model, path)
         return
     data = path.with_name(f"{path.name}.data")
+    data.unlink(missing_ok=True)  # onnx would append to it.
     onnx.save(model, path, save_as_external_data=True, location=data.name)
     data.chmod(0o644)  # onnx lets nobody else read it.
 

@@ -161,11 +161,20 @@ class _Forms:
     def _graph(self, precision: Precision) -> Artifact:
         self._progress.step(f"making {precision}, and comparing it with FunASR")
         recipe = RECIPES[precision]
-        path = recipe.convert(self._flat, self._directory)
-        parity = self._check.measure(_loaded(path, precision), recipe.bounds)
-        self._progress.measured(precision, parity)
-        require_faithful(parity, recipe.bounds)
-        return _artifact(path, precision, parity)
+        refused: UnfaithfulError | None = None
+        for path, scheme in recipe.convert(self._flat, self._directory):
+            parity = self._check.measure(_loaded(path, precision), recipe.bounds)
+            self._progress.measured(
+                precision if scheme is None else f"{precision}, {scheme}", parity
+            )
+            try:
+                require_faithful(parity, recipe.bounds)
+            except UnfaithfulError as error:
+                refused = error
+            else:
+                return _artifact(path, precision, parity, scheme)
+        assert refused is not None  # noqa: S101 - a recipe has a candidate
+        raise refused
 
     def _engine(self, made: Sequence[Artifact]) -> Artifact:
         """Built from the fp16 graph; where a card can run it, it is compared with FunASR."""
@@ -212,7 +221,7 @@ def _loaded(path: Path, precision: Precision) -> Backend:
         raise ExportError(f"the exported graph can't be loaded: {error}") from error
 
 
-def _artifact(path: Path, precision: Precision, parity: Parity) -> Artifact:
+def _artifact(path: Path, precision: Precision, parity: Parity, scheme: str | None) -> Artifact:
     inputs, outputs = tensor_specs(path)
     entry = describe_file(path)
     return Artifact(
@@ -225,4 +234,5 @@ def _artifact(path: Path, precision: Precision, parity: Parity) -> Artifact:
         inputs=inputs,
         outputs=outputs,
         parity=parity,
+        scheme=scheme,
     )
