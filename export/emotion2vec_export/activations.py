@@ -1,53 +1,69 @@
-"""What the products of a graph are typically given, heard from made-up audio."""
+"""What the products of a graph are typically given, heard from speech."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from emotion2vec_export.graph import EMBEDDING
 from emotion2vec_export.graph_runner import GraphRunner
-from emotion2vec_export.parity import speech_like
+from emotion2vec_export.recordings import fitting_clips
 
-_RATE = 16000
-_SEEDS = (101, 102, 103)
+_TIME_AXES = (0, 2)
+"""Clips and frames of what a convolution reads, [B, C, T]."""
 
 
-def mean_activations(
-    graph: Path, axes: Mapping[str, tuple[int, ...]]
-) -> Mapping[str, NDArray[np.float64]]:
-    """Means of values of the graph at `graph` over clips and frames: one [K] by name.
+class Activations(NamedTuple):
+    """By the values' names."""
 
-    The speech-like clips are not those of the parity check.
+    rows: dict[str, NDArray[np.float32]]
+    """[frames of all clips, K], of what linear layers read."""
+    means: dict[str, NDArray[np.float64]]
+    """[C], of what convolutions read, whose rows would be too many to keep."""
+    embeddings: NDArray[np.float32]
+    """[clips, D]"""
+
+
+def hear(graph: Path, linear: Collection[str] = (), convolved: Collection[str] = ()) -> Activations:
+    """Runs the clips to fit to through the graph at `graph`.
 
     Args:
-        axes: the values' names, and which axes hold clips and frames.
+        linear: names of values [B, T, K].
+        convolved: names of values [B, C, T].
     """
     model = onnx.load(graph, load_external_data=False)
-    for name, over in axes.items():
-        constant = numpy_helper.from_array(np.array(over), f"{name}.mean_axes")
-        model.graph.initializer.append(constant)
-        inputs = [name, constant.name]
-        node = helper.make_node("ReduceMean", inputs, [f"{name}.mean"], keepdims=0)
+    axes = numpy_helper.from_array(np.array(_TIME_AXES), "convolved.mean_axes")
+    model.graph.initializer.append(axes)
+    for name in convolved:
+        node = helper.make_node("ReduceMean", [name, axes.name], [f"{name}.mean"], keepdims=0)
         model.graph.node.append(node)
-        output = helper.make_tensor_value_info(f"{name}.mean", TensorProto.FLOAT, None)
-        model.graph.output.append(output)
+    wanted = [EMBEDDING, *linear, *(f"{name}.mean" for name in convolved)]
+    del model.graph.output[:]
+    model.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in wanted
+    )
     probe = graph.with_suffix(".probe.onnx")  # Beside the graph, whose weights it shares.
     try:
         onnx.save(model, probe)
         runner = GraphRunner(probe)
     finally:
         probe.unlink(missing_ok=True)
-    # Silence too: all its frames are alike, so that a shift there is the whole difference.
-    clips = [*(speech_like(3 * _RATE, seed) for seed in _SEEDS), np.zeros(_RATE, np.float32)]
-    heard = [runner.run(clip[None], np.array([len(clip)])) for clip in clips]
-    return {
-        name: np.mean(
-            [np.asarray(outputs[f"{name}.mean"], np.float64) for outputs in heard], axis=0
-        )
-        for name in axes
-    }
+    heard = [runner.run(clip[None], np.array([len(clip)])) for clip in fitting_clips()]
+
+    def of_all(name: str) -> list[NDArray[np.float32]]:
+        return [np.asarray(outputs[name], np.float32) for outputs in heard]
+
+    return Activations(
+        rows={name: np.concatenate([x[0] for x in of_all(name)]) for name in linear},
+        means={
+            name: np.stack(of_all(f"{name}.mean")).mean(axis=0, dtype=np.float64)
+            for name in convolved
+        },
+        embeddings=np.concatenate(of_all(EMBEDDING)),
+    )

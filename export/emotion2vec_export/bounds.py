@@ -14,3 +14,6 @@ class Bounds:
     frame_embedding: float
     """Of one value of it, over max(1, the RMS of its channel). It binds every model, and is all
     that binds one without a classifier."""
+    mean_probability: float | None = None
+    """Of the clips' largest differences. With rounding each of them is much by chance; their mean
+    tells a good scheme from a bad one."""

@@ -25,7 +25,8 @@ from emotion2vec_export.step import Step
 OPSET = 23
 INPUTS = ("waveform", "lengths")
 LOGITS = ("logits", "frame_logits")
-OUTPUTS = ("logits", "embedding", "frame_logits", "frame_embeddings", "frame_lengths")
+EMBEDDING, FRAME_EMBEDDINGS = "embedding", "frame_embeddings"
+OUTPUTS = ("logits", EMBEDDING, "frame_logits", FRAME_EMBEDDINGS, "frame_lengths")
 STEP_INPUTS = (
     *("waveform", "lengths", "features", "is_known"),
     *("is_provisional", "past", "is_past"),
@@ -113,6 +114,7 @@ def save_graph(model: onnx.ModelProto, path: Path) -> None:
         onnx.save(model, path)
         return
     data = path.with_name(f"{path.name}.data")
+    data.unlink(missing_ok=True)  # onnx would append to it.
     onnx.save(model, path, save_as_external_data=True, location=data.name)
     data.chmod(0o644)  # onnx lets nobody else read it.
 

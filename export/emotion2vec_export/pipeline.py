@@ -188,11 +188,20 @@ class _Forms:
     def _graph(self, precision: Precision) -> Artifact:
         self._progress.step(f"making {precision}, and comparing it with FunASR")
         recipe = RECIPES[precision]
-        path = recipe.convert(self._flat, self._directory)
-        parity = self._check.measure(_loaded(path, precision), recipe.bounds)
-        self._progress.measured(precision, parity)
-        require_faithful(parity, recipe.bounds)
-        return _artifact(path, "onnx", precision, parity)
+        refused: UnfaithfulError | None = None
+        for path, scheme in recipe.convert(self._flat, self._directory):
+            parity = self._check.measure(_loaded(path, precision), recipe.bounds)
+            self._progress.measured(
+                precision if scheme is None else f"{precision}, {scheme}", parity
+            )
+            try:
+                require_faithful(parity, recipe.bounds)
+            except UnfaithfulError as error:
+                refused = error
+            else:
+                return _artifact(path, "onnx", precision, parity, scheme=scheme)
+        assert refused is not None  # noqa: S101 - a recipe has a candidate
+        raise refused
 
     def _step(self, precision: Precision) -> Artifact:
         """One step over a whole clip is compared with FunASR, several with the model in torch."""
@@ -208,7 +217,7 @@ class _Forms:
         parity = whole.model_copy(update={"rows": rows})
         self._progress.measured(what, parity)
         require_faithful(parity, recipe.bounds)
-        return _artifact(path, "step", precision, parity, context)
+        return _artifact(path, "step", precision, parity, context=context)
 
     def _engine(self, made: Sequence[Artifact]) -> Artifact:
         """Built from the fp16 graph; where a card can run it, it is compared with FunASR."""
@@ -256,7 +265,13 @@ def _loaded(path: Path, precision: Precision) -> Backend:
 
 
 def _artifact(
-    path: Path, kind: Kind, precision: Precision, parity: Parity, context: int | None = None
+    path: Path,
+    kind: Kind,
+    precision: Precision,
+    parity: Parity,
+    *,
+    scheme: str | None = None,
+    context: int | None = None,
 ) -> Artifact:
     inputs, outputs = tensor_specs(path)
     entry = describe_file(path)
@@ -271,4 +286,5 @@ def _artifact(
         outputs=outputs,
         parity=parity,
         context=context,
+        scheme=scheme,
     )

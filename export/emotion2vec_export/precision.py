@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from emotion2vec_runtime.bundle import Precision
 
 from emotion2vec_export.bounds import Bounds
+from emotion2vec_export.candidate import Candidate
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How an artefact comes from the flat graph: `convert(graph, directory)` returns its path."""
+    """How an artefact comes from the flat graph: `convert(graph, directory)` gives candidates, the
+    fastest first, each in place of the one before."""
 
-    convert: Callable[[Path, Path], Path]
+    convert: Callable[[Path, Path], Iterator[Candidate]]
     bounds: Bounds
     convert_step: Callable[[Path, Path], Path] | None = None
     """The same of the flat graph of a step; None where there is none of this precision."""
 
 
 # onnx takes long to import, and whoever only asks for the names needs none of it.
-def _for_cpu(graph: Path, directory: Path) -> Path:
+def _for_cpu(graph: Path, directory: Path) -> Iterator[Candidate]:
     from emotion2vec_export.cpu_graph import write_cpu_graph
 
-    return write_cpu_graph(graph, directory)
+    yield Candidate(write_cpu_graph(graph, directory))
 
 
 def _step_for_cpu(graph: Path, directory: Path) -> Path:
@@ -34,20 +36,20 @@ def _step_for_cpu(graph: Path, directory: Path) -> Path:
     return write_cpu_step(graph, directory)
 
 
-def _quantize(graph: Path, directory: Path) -> Path:
+def _quantize(graph: Path, directory: Path) -> Iterator[Candidate]:
     from emotion2vec_export.quantization import quantize
 
-    return quantize(graph, directory)
+    yield from quantize(graph, directory)
 
 
-def _for_gpu(graph: Path, directory: Path) -> Path:
+def _for_gpu(graph: Path, directory: Path) -> Iterator[Candidate]:
     from emotion2vec_export.gpu_graph import write_gpu_graph
 
-    return write_gpu_graph(graph, directory)
+    yield Candidate(write_gpu_graph(graph, directory))
 
 
 _FP32 = Bounds(probability=1e-4, frame_embedding=1e-3)
-_INT8 = Bounds(probability=0.02, frame_embedding=0.5)
+_INT8 = Bounds(probability=0.015, mean_probability=0.008, frame_embedding=0.5)
 _FP16 = Bounds(probability=0.01, frame_embedding=0.1)
 
 RECIPES: Mapping[Precision, Recipe] = {

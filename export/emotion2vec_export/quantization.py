@@ -7,37 +7,40 @@ range has to be guessed from recordings.
     scale = max|x| / 108 over the row                     [B, T, 1]
     y = scale * (round(x / scale) @ Q) * column_scale     Q int8 [K, N]
 
-Rounding a matrix shifts what it gives by nearly the same vector at every frame. That does not
-average out, so the mean shift is taken off the bias (https://arxiv.org/abs/1906.04721).
+Matrices are rounded such that the products of rows as speech gives them stay what they are, not
+the weights (`fit_columns`). What shift is left at every frame does not average out, so its mean is
+taken off the bias (https://arxiv.org/abs/1906.04721), and once more off the embeddings at the end.
 
 docs/quantization.md has the measurements behind each choice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
-from onnx.numpy_helper import to_array
+from onnx.numpy_helper import from_array, to_array
 
-from emotion2vec_export.activations import mean_activations
+from emotion2vec_export.activations import Activations, hear
+from emotion2vec_export.candidate import Candidate
 from emotion2vec_export.cpu_graph import shape_for_cpu
 from emotion2vec_export.errors import ExportError
-from emotion2vec_export.front_end import convolved, exactly
-from emotion2vec_export.graph import LOGITS, save_graph
+from emotion2vec_export.front_end import Multiply, convolved, exactly
+from emotion2vec_export.graph import FRAME_EMBEDDINGS, LOGITS, save_graph
 from emotion2vec_export.levels import (
     ACTIVATION_TOP,
     Columns,
     Float32,
     balance,
+    fit_columns,
     quantize_columns,
     smoothing,
 )
-from emotion2vec_export.nodes import CONTRIB, Nodes, replace
+from emotion2vec_export.nodes import CONTRIB, Nodes, producers, readers, replace, tidy
 
 _ROUNDED_CONVOLUTIONS = 2
 """After the first, these two are 77% of the front end's work. Every later layer hears the errors of
@@ -77,12 +80,12 @@ class Product(NamedTuple):
     nodes: tuple[onnx.NodeProto, onnx.NodeProto]
 
 
-def quantize(graph: Path, directory: Path) -> Path:
-    """Writes the int8 form of the fp32 graph at `graph` into `directory`, and returns its path.
+def quantize(graph: Path, directory: Path) -> Iterator[Candidate]:
+    """Writes int8 forms of the fp32 graph at `graph` into `directory`, the fastest first.
 
-    Of the front end's convolutions the second and the third become integer products. In fp32 stay
-    the others, the positional convolutions, attention's own products (both sides vary), and the
-    classifier.
+    Each takes the place of the one before. In fp32 stay the positional convolutions, attention's
+    own products (both sides vary), the classifier, and of the front end's convolutions all but the
+    second and the third at most.
 
     Raises:
         ExportError: the graph has no linear layers beside the classifier.
@@ -91,15 +94,43 @@ def quantize(graph: Path, directory: Path) -> Path:
     products = find_products(model.graph)
     if not products:
         raise ExportError("the graph has no layers that int8 makes faster; leave int8 out")
-    axes = {product.x: _ROWS_BEFORE for product in products}
-    axes |= dict.fromkeys(convolved(model.graph), _ROWS_AFTER)
-    rounding = _Rounding(model, mean_activations(graph, axes))
+    sources = convolved(model.graph)
+    activations = hear(graph, {product.x for product in products}, sources)
+    rounding = _Rounding(model, activations)
     for product in products:
         rounding.replace(product)
-    shape_for_cpu(model, rounding.front_end)
+    tidy(model)
     path = directory / "model.int8.onnx"
-    save_graph(model, path)
-    return path
+    if rounding.convolutions:
+        _write(model, rounding.front_end, activations.embeddings, path)
+        yield Candidate(path, "blocks and front end")
+    _write(model, exactly, activations.embeddings, path)
+    yield Candidate(path, "blocks")
+
+
+def _write(model: onnx.ModelProto, multiply: Multiply, embeddings: Float32, path: Path) -> None:
+    """The CPU's form of `model`, whose embeddings of the clips to fit to have the right mean."""
+    form = onnx.ModelProto()
+    form.CopyFrom(model)
+    shape_for_cpu(form, multiply)
+    save_graph(form, path)
+    form = onnx.load(path)  # Saving took its large weights out.
+    bias = _last_bias(form.graph)
+    if bias is not None:
+        shift = (embeddings - hear(path).embeddings).mean(axis=0)
+        bias.CopyFrom(from_array(to_array(bias) + shift, bias.name))
+        save_graph(form, path)
+
+
+def _last_bias(graph: onnx.GraphProto) -> onnx.TensorProto | None:
+    """Of the norm that gives the embeddings; None where it has none of its own."""
+    making = producers(graph)
+    norm = making[FRAME_EMBEDDINGS]
+    while norm.op_type != "LayerNormalization":
+        norm = making[norm.input[0]]
+    readers_of = [node for node in graph.node if norm.input[2] in node.input]
+    own = len(norm.input) == 3 and len(readers_of) == 1
+    return next(t for t in graph.initializer if t.name == norm.input[2]) if own else None
 
 
 def find_products(graph: onnx.GraphProto) -> list[Product]:
@@ -127,25 +158,36 @@ def find_products(graph: onnx.GraphProto) -> list[Product]:
 class _Rounding:
     """Replaces products of a flat graph by rounded ones."""
 
-    def __init__(self, model: onnx.ModelProto, means: Mapping[str, NDArray[np.float64]]) -> None:
+    def __init__(self, model: onnx.ModelProto, activations: Activations) -> None:
         self._model = model
-        self._means = means
-        self._convolved = convolved(model.graph)
+        self._activations = activations
         self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
         self._producers = {name: node for node in model.graph.node for name in node.output}
+        reading = readers(model.graph)
+        self.convolutions = [
+            source
+            for source in convolved(model.graph)[:_ROUNDED_CONVOLUTIONS]
+            if self._terms(reading[source]) >= _ENOUGH_ROWS
+        ]
+        """What those read that may be rounded."""
+
+    def _terms(self, convolution: onnx.NodeProto) -> int:
+        """How many products a convolution adds up."""
+        return math.prod(self._constants[convolution.input[1]].dims[1:])
 
     def replace(self, product: Product) -> None:
         """One linear layer, in place."""
         nodes = Nodes(product.output)
         factors = self._smoothing(product)
         layout = _GELU if self._producers[product.x].op_type == "Gelu" else _SYMMETRIC
-        columns = quantize_columns(product.weight * factors[:, None])
+        rows = self._activations.rows[product.x]
+        columns = fit_columns(product.weight * factors[:, None], rows / factors)
         x = product.x
         if (factors != 1).any():
             x = nodes.add("Mul", x, nodes.constant(1 / factors))
         y = multiply_rounded(nodes, x, columns, layout)
         rounded = columns.levels * columns.scales / factors[:, None]
-        shift = self._means[product.x] @ (product.weight - rounded.astype(np.float64))
+        shift = rows.mean(axis=0, dtype=np.float64) @ (product.weight - rounded)
         bias = nodes.constant(np.float32(product.bias + shift))
         nodes.add("Add", y, bias, output=product.output)
         old = {node.output[0] for node in product.nodes}
@@ -153,10 +195,10 @@ class _Rounding:
 
     def front_end(self, nodes: Nodes, x: str, weight: Float32, source: str) -> str:
         """`Multiply` of the front end."""
-        if source not in self._convolved[:_ROUNDED_CONVOLUTIONS] or len(weight) < _ENOUGH_ROWS:
+        if source not in self.convolutions:
             return exactly(nodes, x, weight, source)
-        layout = _QUIET_GELU if source == self._convolved[0] else _GELU
-        mean = self._means[source]
+        layout = _QUIET_GELU if source == self.convolutions[0] else _GELU
+        mean = self._activations.means[source]
         typical = np.tile(mean, len(weight) // len(mean))
         columns = balance(weight, quantize_columns(weight), typical)
         return multiply_rounded(nodes, x, columns, layout)

@@ -28,7 +28,7 @@ from emotion2vec_export.nodes import nested
 from emotion2vec_export.parity import softmax, speech_like
 from emotion2vec_export.pipeline import export_bundle
 from emotion2vec_export.precision import RECIPES
-from emotion2vec_export.quantization import quantize
+from emotion2vec_export.recordings import TO_JUDGE, recording
 from emotion2vec_runtime.backends.select import load_backend
 from emotion2vec_runtime.bundle import load_bundle
 from emotion2vec_runtime.recognition.recognizer import DEMO_BUNDLE
@@ -54,7 +54,12 @@ def fp32(flat_graph: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def int8(fp32: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return quantize(fp32, tmp_path_factory.mktemp("int8"))
+    return quantized(fp32, tmp_path_factory.mktemp("int8"))
+
+
+def quantized(graph: Path, directory: Path) -> Path:
+    """The first form that int8 has of a graph."""
+    return next(quantization.quantize(graph, directory)).path
 
 
 def run(model: GraphRunner, *clips: np.ndarray) -> dict[str, np.ndarray]:
@@ -139,7 +144,7 @@ def test_every_layer_but_the_classifier_is_in_integers(fp32: Path, int8: Path) -
 
 
 def test_a_wide_front_end_is_in_integers(wide_graph: Path, tmp_path: Path) -> None:
-    int8 = quantize(wide_graph, tmp_path)
+    int8 = quantized(wide_graph, tmp_path)
     # Two convolutions, the feature projection, and four in each block.
     assert operators(int8)["MatMulIntegerToFloat"] == 2 + 1 + 2 * 4
     exact, rounded = GraphRunner(wide_graph), GraphRunner(int8)
@@ -199,7 +204,7 @@ def test_a_channel_that_a_norm_makes_large_spoils_no_other(
     exact = run(GraphRunner(graph), clip)["frame_logits"]
 
     def error() -> float:
-        rounded = run(GraphRunner(quantize(graph, tmp_path)), clip)["frame_logits"]
+        rounded = run(GraphRunner(quantized(graph, tmp_path)), clip)["frame_logits"]
         return float(np.abs(rounded - exact).mean())
 
     smoothed = error()
@@ -231,21 +236,29 @@ def enlarged(model: onnx.ModelProto, channel: int, times: float) -> onnx.ModelPr
     return model
 
 
-def test_the_mean_shift_of_rounding_is_taken_off(fp32: Path, tmp_path: Path, monkeypatch) -> None:
-    clip = speech_like(32000, 9)
-    exact = run(GraphRunner(fp32), clip)["embedding"]
+def test_what_is_fitted_to_speech_is_closer_on_other_speech(
+    fp32: Path, int8: Path, tmp_path: Path, monkeypatch
+) -> None:
+    clips = [recording(name) for name in TO_JUDGE]
+    exact = [run(GraphRunner(fp32), clip) for clip in clips]
 
-    def error() -> float:
-        rounded = run(GraphRunner(quantize(fp32, tmp_path)), clip)["embedding"]
-        return float(np.linalg.norm(rounded - exact))
+    def errors(path: Path) -> tuple[float, float]:
+        """Of frames, and of what is common to all clips."""
+        rounded = [run(GraphRunner(path), clip) for clip in clips]
+        frames, shifts = (
+            [ours[name] - theirs[name] for ours, theirs in zip(rounded, exact, strict=True)]
+            for name in ("frame_embeddings", "embedding")
+        )
+        spread = np.sqrt(np.mean([np.square(each).mean() for each in frames]))
+        return float(spread), float(np.linalg.norm(np.mean(shifts, axis=0)))
 
-    corrected = error()
-    means = quantization.mean_activations
-    monkeypatch.setattr(
-        "emotion2vec_export.quantization.mean_activations",
-        lambda graph, axes: {name: 0 * mean for name, mean in means(graph, axes).items()},
-    )
-    assert corrected < error()
+    spread, shift = errors(int8)
+    with monkeypatch.context() as patch:
+        patch.setattr(quantization, "fit_columns", lambda weight, rows: quantize_columns(weight))
+        assert spread < errors(quantized(fp32, tmp_path))[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(quantization, "_last_bias", lambda graph: None)
+        assert shift < errors(quantized(fp32, tmp_path))[1]
 
 
 def test_a_graph_without_layers_is_refused(fp32: Path, tmp_path: Path) -> None:
@@ -254,7 +267,7 @@ def test_a_graph_without_layers_is_refused(fp32: Path, tmp_path: Path) -> None:
         node.op_type = node.op_type.replace("MatMul", "Gemm")
     onnx.save(model, tmp_path / "model.onnx")
     with pytest.raises(ExportError, match="leave int8 out"):
-        quantize(tmp_path / "model.onnx", tmp_path)
+        quantized(tmp_path / "model.onnx", tmp_path)
 
 
 def test_large_weights_lie_beside_the_graph(int8: Path, tmp_path: Path, monkeypatch) -> None:
@@ -300,7 +313,7 @@ def test_the_demo_model_keeps_its_answers(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
     flat = write_flat(root / "export" / "demo" / "checkpoint", tmp_path / "flat.onnx")
     exact = GraphRunner(DEMO_BUNDLE / "model.fp32.onnx")
-    rounded = GraphRunner(quantize(flat, tmp_path))
+    rounded = GraphRunner(quantized(flat, tmp_path))
     heldout = root / "tests" / "data" / "heldout"
     differences = []
     for path in sorted(heldout.glob("*.flac"))[::3]:

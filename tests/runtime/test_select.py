@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from emotion2vec_runtime.backends import select
+from emotion2vec_runtime.backends.instructions import best_of
 from emotion2vec_runtime.backends.onnx_runtime import available_providers
 from emotion2vec_runtime.backends.providers import provider_named
 from emotion2vec_runtime.backends.select import load_backend
@@ -67,6 +68,34 @@ def parity(difference: float | None, embedding: float = 0) -> Parity:
 def test_auto_on_a_cpu(bundle_of: MakeBundle, artifacts: dict[str, bool], chosen: str) -> None:
     backend = load_backend(bundle_of(**artifacts), precision="auto", provider="cpu", threads=1)
     assert (backend.precision, backend.provider) == (chosen, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("flags", "best", "chosen"),
+    [
+        ("sse4_1 avx avx2 avx512f avx512_vnni", "AVX-512 VNNI", "int8"),
+        ("sse4_1 avx avx2 avx_vnni", "AVX-VNNI", "int8"),
+        ("sse4_1 avx avx2", "AVX2", "int8"),
+        ("sse4_1 avx", None, "fp32"),
+    ],
+)
+def test_auto_goes_by_the_cpu_and_says_so(
+    bundle_of: MakeBundle, flags: str, best: str | None, chosen: str, monkeypatch, caplog
+) -> None:
+    cpu_info = f"processor\t: 0\nflags\t\t: fpu {flags}\nbugs\t\t: none\n"
+    assert best_of(cpu_info) == best
+    monkeypatch.setattr(select, "byte_instructions", lambda: best_of(cpu_info))
+    with caplog.at_level("INFO"):
+        backend = load_backend(bundle_of(fp32=True, int8=True), provider="cpu", threads=1)
+    assert backend.precision == chosen
+    (record,) = [record for record in caplog.records if record.message == "loading model"]
+    assert (record.precision, record.int8_instructions) == (chosen, best or "none")
+
+
+def test_int8_alone_is_loaded_on_any_cpu(bundle_of: MakeBundle, monkeypatch) -> None:
+    monkeypatch.setattr(select, "byte_instructions", lambda: None)
+    backend = load_backend(bundle_of(int8=True), provider="cpu", threads=1)
+    assert backend.precision == "int8"
 
 
 def test_what_is_wished_is_loaded(bundle_of: MakeBundle) -> None:

@@ -143,7 +143,7 @@ DOORS = {
         Door("platformdirs", "platformdirs", {"engine"}),
         Door("pydantic", "pydantic", {"__main__", "config"}),
         Door("rich", "rich", {"__main__", "parity"}),
-        Door("soundfile", "soundfile", {"demo.recordings"}),
+        Door("soundfile", "soundfile", {"demo.recordings", "recordings"}),
         Door("torch", "torch", EVERYWHERE),
         Door("yaml", "pyyaml", {"layout"}),
     ),

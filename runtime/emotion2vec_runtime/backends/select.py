@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from emotion2vec_runtime.backends.base import Backend, StepBackend
+from emotion2vec_runtime.backends.instructions import byte_instructions
 from emotion2vec_runtime.backends.providers import Provider, provider_named
 from emotion2vec_runtime.backends.spread import Spread
 from emotion2vec_runtime.backends.tensorrt.engine_fit import Machine, misfit
 from emotion2vec_runtime.backends.tensorrt.library import installed_libraries
-from emotion2vec_runtime.bundle import Artifact, Bundle, Engine
+from emotion2vec_runtime.bundle import Artifact, Bundle, Engine, Precision
 from emotion2vec_runtime.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -100,14 +101,15 @@ def load_step_backend(bundle: Bundle, backend: Backend, *, threads: int = 0) -> 
 
 
 def _announce(bundle: Bundle, artifact: Artifact, provider: str) -> None:
-    _log.info(
-        "loading model",
-        extra={
-            "model": bundle.manifest.name,
-            "precision": artifact.precision,
-            "provider": provider,
-        },
-    )
+    details = {
+        "model": bundle.manifest.name,
+        "precision": artifact.precision,
+        "provider": provider,
+    }
+    if provider == "cpu":
+        # What `auto` goes by.
+        details["int8_instructions"] = byte_instructions() or "none"
+    _log.info("loading model", extra=details)
 
 
 def _unfit(
@@ -177,6 +179,13 @@ def _way_to(bundle: Bundle, precision: PrecisionChoice) -> str:
     return f"export it with --precision {precision}"
 
 
+def _by_speed(provider: Provider) -> Sequence[Precision]:
+    """Best first; int8 comes last on a CPU that has no instructions for it."""
+    if provider.memory == "host" and byte_instructions() is None:
+        return sorted(provider.precisions, key=lambda precision: precision == "int8")
+    return provider.precisions
+
+
 def _choose_artifact(bundle: Bundle, wished: PrecisionChoice, provider: Provider) -> Artifact:
     graphs = {
         artifact.precision: artifact
@@ -190,7 +199,7 @@ def _choose_artifact(bundle: Bundle, wished: PrecisionChoice, provider: Provider
                 + _way_to(bundle, wished)
             )
         return graphs[wished]
-    for precision in provider.precisions:
+    for precision in _by_speed(provider):
         if precision in graphs and graphs[precision].faithful:
             return graphs[precision]
     raise ConfigError(

@@ -85,10 +85,19 @@ class Parity(_Strict):
     reference: str
     bound: float
     rows: tuple[ParityRow, ...]
+    mean_bound: float | None = None
+    """Of the rows' differences on average, where that is bound as well."""
+
+    @property
+    def mean(self) -> float:
+        """Of the differences of the rows that decide; 0 where none does."""
+        differences = [row.difference for row in self.rows if row.decides]
+        return sum(differences) / max(1, len(differences))
 
     @property
     def passed(self) -> bool:
-        return all(row.difference <= self.bound for row in self.rows if row.decides)
+        largest = max((row.difference for row in self.rows if row.decides), default=0.0)
+        return largest <= self.bound and (self.mean_bound is None or self.mean <= self.mean_bound)
 
 
 class Profile(_Strict):
@@ -128,6 +137,8 @@ class Artifact(FileEntry):
     engine: Engine | None = None
     context: int | None = Field(default=None, ge=0)
     """Of a step: features before its first frame that it needs, in frames."""
+    scheme: str | None = None
+    """Which form of its precision it is, where the export chose one by measurement."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

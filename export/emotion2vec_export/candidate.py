@@ -1,0 +1,14 @@
+"""A form of the graph that is offered, and taken if it is close enough to FunASR."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Candidate(NamedTuple):
+    """One of those that a precision may have."""
+
+    path: Path
+    scheme: str | None = None
+    """Which of them, where there is a choice."""
