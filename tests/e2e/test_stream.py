@@ -116,8 +116,8 @@ def test_steps_are_the_default_and_close_to_the_whole(stub: Stub, speech: bytes)
     assert difference() == difference(mode=INCREMENTAL)
     assert 0 < difference() < 0.15
     assert difference() != difference(mode=WINDOWED)
-    # With a past and a lookahead as long as the whole, they are the same.
-    assert difference(window=duration(29), lookahead=duration(29)) < 1e-4
+    # With a past and a lookahead as long as the whole, only the end is normalised otherwise.
+    assert difference(window=duration(29), lookahead=duration(29)) < 2e-3
 
 
 def test_utterances_follow_each_other(stub: Stub, speech: bytes) -> None:
