@@ -4,9 +4,9 @@
 
 Recordings are put together from the repository's held-out clips, with pauses of faint noise: steady
 ones, of one emotion each, and changing ones, of clips in shuffled order. Offline: the whole
-recording in one run of the model. Streamed: the windows that a stream would send. A frame's
-difference is the largest of its classes' differences in probability. `--cost` times the windows of
-another bundle, such as one of the real size.
+recording in one run of the model. Streamed: the windows, or the steps, that a stream would run. A
+frame's difference is the largest of its classes' differences in probability. `--cost` times the
+windows of another bundle, such as one of the real size.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from emotion2vec_runtime.backends.base import Backend
 from emotion2vec_runtime.backends.select import load_backend
 from emotion2vec_runtime.bundle import Bundle, Manifest, load_bundle
 from emotion2vec_runtime.recognition.emotion import Classes
+from emotion2vec_runtime.recognition.live import State, load_steps
 from emotion2vec_server.streaming.windows import Framing, Window, Windower, framing_of
 
 from benchmarks.speech import ROOT, SAMPLE_RATE
@@ -70,6 +71,7 @@ class Model:
         self.manifest: Manifest = bundle.manifest
         self._classes = Classes(bundle.manifest.labels)
         self._backend: Backend = load_backend(bundle, precision="fp32", provider="cpu", threads=1)
+        self.steps = load_steps(bundle, self._backend, threads=1)
 
     def probabilities(self, samples: Float32) -> Float32:
         """[T, C] of one clip."""
@@ -77,6 +79,22 @@ class Model:
         if outputs.frame_logits is None:
             raise SystemExit("this model has no classifier")
         return self._classes.probabilities(outputs.frame_logits[0])
+
+    def streamed_in_steps(self, samples: Float32, framing: Framing) -> Float32:
+        """[T, C] of one clip, as a live stream has them."""
+        if self.steps is None:
+            raise SystemExit("this bundle has no steps: export it again")
+        state = State(self.steps.shape(framing.window))
+        windower = Windower(framing)
+        heard, logits = 0, []
+        for window in filter(None, [*windower.push(samples), windower.finish()]):
+            state.hear(samples[heard : window.end_sample])
+            heard = window.end_sample
+            (output,) = self.steps([state.step(window.samples)])
+            final = window.final_end - window.final_begin
+            logits.append(output.frame_logits[:final])
+            state.advance(output, final)
+        return self._classes.probabilities(np.concatenate(logits))
 
     def cpu_seconds(self, samples: int) -> float:
         """CPU time of one run on one thread: the median of three."""
@@ -174,7 +192,12 @@ def measure(
     reference: bool = False,
 ) -> Fidelity:
     """Compares the streams of all tracks with their offline results."""
-    streamed = np.concatenate(list(stream(model, tracks, framing, known, reference=reference)))
+    parts = (
+        [model.streamed_in_steps(track.samples, framing) for track in tracks]
+        if framing.incremental
+        else list(stream(model, tracks, framing, known, reference=reference))
+    )
+    streamed = np.concatenate(parts)
     offline = np.concatenate([track.offline for track in tracks])
     labels = np.concatenate([track.label for track in tracks])
     speech = labels >= 0
@@ -205,13 +228,47 @@ class Study:
         return f"{len(self._tracks)} recordings, {seconds:.0f} s, {speech.mean():.0%} speech"
 
     def found(
-        self, window: float, hop: float, lookahead: float, *, reference: bool = False
+        self,
+        window: float,
+        hop: float,
+        lookahead: float,
+        *,
+        reference: bool = False,
+        incremental: bool = False,
     ) -> Fidelity:
         """How streams of these settings, in seconds, do."""
         framing = framing_of(
-            self._model.manifest, LONGEST, window=window, hop=hop, lookahead=lookahead
+            self._model.manifest,
+            LONGEST,
+            window=window,
+            hop=hop,
+            lookahead=lookahead,
+            incremental=incremental,
         )
         return measure(self._model, self._tracks, framing, self._known, reference=reference)
+
+
+MODES = ((False, 3.0, 0.4), (True, 3.0, 0.4), (True, 6.0, 0.4), (True, 3.0, 0.8), (True, 6.0, 0.8))
+"""Whether in steps; seconds of the window, or of keys; lookahead."""
+
+
+def modes(steady: Study, changing: Study) -> None:
+    """Prints windows and steps side by side."""
+    print("\nin windows and in steps; hop 0.5 s\n")
+    table(
+        *("", "runs a frame"),
+        *("steady: difference", "agreement", "correct", "pauses"),
+        *("changing: difference", "agreement", "correct", "pauses"),
+    )
+    for incremental, window, lookahead in MODES:
+        name = f"steps, {window:g} s of keys" if incremental else f"windows of {window:g} s"
+        runs = (0.5 + lookahead) / 0.5 if incremental else window / 0.5
+        cells = [f"{name}, lookahead {lookahead:g} s", f"{runs:.1f}"]
+        for study in (steady, changing):
+            one = study.found(window, 0.5, lookahead, incremental=incremental)
+            cells += [f"{one.mean:.3f}", f"{one.agreement:.1%}"]
+            cells += [f"{one.correct:.1%}", f"{one.pauses:.3f}"]
+        row(*cells)
 
 
 def report(model: Model, cost: Model) -> None:
@@ -220,6 +277,7 @@ def report(model: Model, cost: Model) -> None:
     found = steady.found
     print(f"{model.manifest.name}: {steady}; {changing}")
 
+    modes(steady, changing)
     print("\nmean difference and label agreement; the last three columns at the middle hop\n")
     table("window", "lookahead", *(f"hop {hop:g} s" for hop in HOPS), "99%", "largest", "pauses")
     for window in WINDOWS:
