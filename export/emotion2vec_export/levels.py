@@ -28,8 +28,9 @@ _DAMPING = 0.01
 """Of the mean square of a channel: GPTQ's own, for channels that the rows say nothing about."""
 _FIT_ROWS = 128
 """Fitted at a time, which changes nothing but the speed."""
-_NORM_DEVIATIONS = 3.0
-"""What a layer norm's output is taken to reach, in standard deviations, before its weights."""
+_SMOOTHING = 0.6
+"""How much of a channel's size goes into the matrix. 0.5 and 0.65 made errors equally small, 0.35
+and 0.8 larger ones; fitted matrices bear more than others."""
 
 
 class Columns(NamedTuple):
@@ -135,19 +136,17 @@ def pair_sums(weight: NDArray[np.generic]) -> NDArray[np.float64]:
     return np.asarray(np.maximum(above, -below))
 
 
-def smoothing(weight: Float32, gamma: Float32, beta: Float32) -> Float32:
-    """What to divide each channel of a layer norm's output by, and multiply the matrix by: [K].
+def smoothing(weight: Float32, rows: Float32) -> Float32:
+    """What to divide each channel of `rows` by, and multiply the matrix by: [K].
 
-    A channel that the norm makes large would coarsen the levels of all others. This is SmoothQuant
-    (https://arxiv.org/abs/2211.10438) with the ranges that the norm's own weights tell, as in
-    Outlier Suppression (https://arxiv.org/abs/2209.13325), so that nothing need be recorded.
+    A channel that is larger than others would coarsen the levels of all. This is SmoothQuant
+    (https://arxiv.org/abs/2211.10438): factor = reach^a / weights^(1 - a).
 
     Args:
-        weight: [K, N], which the output is multiplied with.
-        gamma: [K] scales of the norm.
-        beta: [K] its offsets.
+        weight: [K, N], which the rows are multiplied with.
+        rows: [n, K], typical ones.
     """
-    reach = np.maximum(_NORM_DEVIATIONS * np.abs(gamma) + np.abs(beta), _TINY)
-    rows = np.maximum(np.abs(weight).max(axis=1), _TINY)
-    factors = np.sqrt(reach / rows)
+    reach = np.maximum(np.abs(rows).max(axis=0), _TINY)
+    weights = np.maximum(np.abs(weight).max(axis=1), _TINY)
+    factors = reach**_SMOOTHING / weights ** (1 - _SMOOTHING)
     return np.asarray(factors / np.exp(np.log(factors).mean()), np.float32)

@@ -178,9 +178,12 @@ class _Rounding:
     def replace(self, product: Product) -> None:
         """One linear layer, in place."""
         nodes = Nodes(product.output)
-        factors = self._smoothing(product)
-        layout = _GELU if self._producers[product.x].op_type == "Gelu" else _SYMMETRIC
         rows = self._activations.rows[product.x]
+        if self._producers[product.x].op_type == "Gelu":
+            # Its fixed lowest value would be another in each channel.
+            layout, factors = _GELU, np.ones(len(product.weight), np.float32)
+        else:
+            layout, factors = _SYMMETRIC, smoothing(product.weight, rows)
         columns = fit_columns(product.weight * factors[:, None], rows / factors)
         x = product.x
         if (factors != 1).any():
@@ -202,16 +205,6 @@ class _Rounding:
         typical = np.tile(mean, len(weight) // len(mean))
         columns = balance(weight, quantize_columns(weight), typical)
         return multiply_rounded(nodes, x, columns, layout)
-
-    def _smoothing(self, product: Product) -> Float32:
-        """[K]; ones where `x` is not the output of a layer norm with weights of its own."""
-        norm = self._producers[product.x]
-        weights = [
-            to_array(self._constants[name]) for name in norm.input[1:] if name in self._constants
-        ]
-        if norm.op_type != "LayerNormalization" or len(weights) != 2:
-            return np.ones(len(product.weight), np.float32)
-        return smoothing(product.weight, *weights)
 
 
 def multiply_rounded(nodes: Nodes, x: str, columns: Columns, layout: Layout) -> str:

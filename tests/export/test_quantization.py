@@ -120,11 +120,10 @@ def test_pair_sums_are_of_one_sign() -> None:
 
 def test_smoothing_changes_no_product() -> None:
     rng = np.random.default_rng(0)
-    weight, gamma, beta = (rng.standard_normal(shape) for shape in ((16, 8), 16, 16))
-    factors = smoothing(weight, gamma, beta)
-    x = rng.standard_normal((5, 16))
+    weight, x = rng.standard_normal((16, 8)), rng.standard_normal((5, 16))
+    factors = smoothing(weight, x)
     np.testing.assert_allclose((x / factors) @ (weight * factors[:, None]), x @ weight)
-    assert smoothing(weight, 100 * gamma, 100 * beta) == pytest.approx(factors)
+    assert smoothing(weight, 100 * x) == pytest.approx(factors)
 
 
 def operators(path: Path) -> Counter[str]:
@@ -210,7 +209,7 @@ def test_a_channel_that_a_norm_makes_large_spoils_no_other(
     smoothed = error()
     monkeypatch.setattr(
         "emotion2vec_export.quantization.smoothing",
-        lambda weight, gamma, beta: np.ones(len(weight), np.float32),
+        lambda weight, rows: np.ones(len(weight), np.float32),
     )
     assert smoothed < error() / 2
 
