@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from emotion2vec_export.quantization import Fitted
 
 
 class Candidate(NamedTuple):
@@ -12,3 +15,5 @@ class Candidate(NamedTuple):
     path: Path
     scheme: str | None = None
     """Which of them, where there is a choice."""
+    fitted: Fitted | None = None
+    """What was found for its matrices, which a step takes over."""

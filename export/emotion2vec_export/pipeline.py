@@ -34,6 +34,7 @@ from emotion2vec_export.graph import (
 )
 from emotion2vec_export.parity import ParityCheck, require_faithful
 from emotion2vec_export.precision import RECIPES
+from emotion2vec_export.quantization import Fitted
 from emotion2vec_export.reference import FunAsr
 from emotion2vec_export.step import Step, positional_context
 from emotion2vec_export.stepping import StepCheck, Stepped
@@ -141,6 +142,7 @@ class _Forms:
         self._progress = progress
         progress.step("exporting the graph")
         self._flat = directory / "flat.onnx"
+        self._fitted: dict[Precision, Fitted | None] = {}
         self._flat_step = directory / "flat.step.onnx"
         self._config = checkpoint.config
         model = load_model(checkpoint.config, checkpoint.classes, checkpoint.weights)
@@ -189,7 +191,7 @@ class _Forms:
         self._progress.step(f"making {precision}, and comparing it with FunASR")
         recipe = RECIPES[precision]
         refused: UnfaithfulError | None = None
-        for path, scheme in recipe.convert(self._flat, self._directory):
+        for path, scheme, fitted in recipe.convert(self._flat, self._directory):
             parity = self._check.measure(_loaded(path, precision), recipe.bounds)
             self._progress.measured(
                 precision if scheme is None else f"{precision}, {scheme}", parity
@@ -199,6 +201,7 @@ class _Forms:
             except UnfaithfulError as error:
                 refused = error
             else:
+                self._fitted[precision] = fitted
                 return _artifact(path, "onnx", precision, parity, scheme=scheme)
         assert refused is not None  # noqa: S101 - a recipe has a candidate
         raise refused
@@ -209,7 +212,7 @@ class _Forms:
         self._progress.step(f"making {what}, and comparing them with FunASR")
         recipe = RECIPES[precision]
         assert recipe.convert_step is not None  # noqa: S101 - it was asked for
-        path = recipe.convert_step(self._flat_step, self._directory)
+        path = recipe.convert_step(self._flat_step, self._directory, self._fitted.get(precision))
         context = positional_context(self._config)
         backend = OnnxStepBackend(path, provider_named("cpu"), context=context)
         whole = self._check.measure(Stepped(backend, self._config, precision), recipe.bounds)

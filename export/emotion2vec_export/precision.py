@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from emotion2vec_runtime.bundle import Precision
 
 from emotion2vec_export.bounds import Bounds
 from emotion2vec_export.candidate import Candidate
+from emotion2vec_export.errors import ExportError
+
+if TYPE_CHECKING:
+    from emotion2vec_export.quantization import Fitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +24,9 @@ class Recipe:
 
     convert: Callable[[Path, Path], Iterator[Candidate]]
     bounds: Bounds
-    convert_step: Callable[[Path, Path], Path] | None = None
-    """The same of the flat graph of a step; None where there is none of this precision."""
+    convert_step: Callable[[Path, Path, Fitted | None], Path] | None = None
+    """The same of the flat graph of a step, after the candidate that was taken; None where there
+    is none of this precision."""
 
 
 # onnx takes long to import, and whoever only asks for the names needs none of it.
@@ -30,10 +36,18 @@ def _for_cpu(graph: Path, directory: Path) -> Iterator[Candidate]:
     yield Candidate(write_cpu_graph(graph, directory))
 
 
-def _step_for_cpu(graph: Path, directory: Path) -> Path:
+def _step_for_cpu(graph: Path, directory: Path, _: Fitted | None) -> Path:
     from emotion2vec_export.cpu_graph import write_cpu_step
 
     return write_cpu_step(graph, directory)
+
+
+def _quantize_step(graph: Path, directory: Path, fitted: Fitted | None) -> Path:
+    from emotion2vec_export.quantization import quantize_step
+
+    if fitted is None:
+        raise ExportError("the graph, whose matrices they would have, was refused")
+    return quantize_step(graph, directory, fitted)
 
 
 def _quantize(graph: Path, directory: Path) -> Iterator[Candidate]:
@@ -54,6 +68,6 @@ _FP16 = Bounds(probability=0.01, frame_embedding=0.1)
 
 RECIPES: Mapping[Precision, Recipe] = {
     "fp32": Recipe(convert=_for_cpu, bounds=_FP32, convert_step=_step_for_cpu),
-    "int8": Recipe(convert=_quantize, bounds=_INT8),
+    "int8": Recipe(convert=_quantize, bounds=_INT8, convert_step=_quantize_step),
     "fp16": Recipe(convert=_for_gpu, bounds=_FP16),
 }

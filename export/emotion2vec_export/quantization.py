@@ -16,8 +16,10 @@ docs/quantization.md has the measurements behind each choice.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +29,7 @@ from onnx.numpy_helper import from_array, to_array
 
 from emotion2vec_export.activations import Activations, hear
 from emotion2vec_export.candidate import Candidate
-from emotion2vec_export.cpu_graph import shape_for_cpu
+from emotion2vec_export.cpu_graph import shape_for_cpu, shape_step_for_cpu
 from emotion2vec_export.errors import ExportError
 from emotion2vec_export.front_end import Multiply, convolved, exactly
 from emotion2vec_export.graph import FRAME_EMBEDDINGS, LOGITS, save_graph
@@ -80,6 +82,65 @@ class Product(NamedTuple):
     nodes: tuple[onnx.NodeProto, onnx.NodeProto]
 
 
+class Rounded(NamedTuple):
+    """One linear layer, rounded."""
+
+    layout: Layout
+    factors: Float32
+    """[K], by which its input is divided and its matrix multiplied before."""
+    columns: Columns
+    bias: Float32
+
+
+@dataclass(slots=True)
+class Fitted:
+    """What was found on speech for each matrix: a step of live streams has the same ones."""
+
+    products: dict[bytes, Rounded] = field(default_factory=dict)
+    """By their weights' digests."""
+    convolutions: dict[bytes, tuple[Columns, Layout]] = field(default_factory=dict)
+    """The same of the front end."""
+    embedding_bias: Float32 | None = None
+    """Of the last norm."""
+
+    def replace(self, model: onnx.ModelProto, product: Product) -> None:
+        """Puts the rounded form in place of a linear layer of `model`."""
+        nodes = Nodes(product.output)
+        fit = self.products[_digest(product.weight)]
+        x = product.x
+        if (fit.factors != 1).any():
+            x = nodes.add("Mul", x, nodes.constant(1 / fit.factors))
+        y = multiply_rounded(nodes, x, fit.columns, fit.layout)
+        nodes.add("Add", y, nodes.constant(fit.bias), output=product.output)
+        old = {node.output[0] for node in product.nodes}
+        replace(model, old, [nodes], before=product.output)
+
+    def multiply(self, nodes: Nodes, x: str, weight: Float32, source: str) -> str:
+        """`Multiply` of the front end."""
+        fit = self.convolutions.get(_digest(weight))
+        if fit is None:
+            return exactly(nodes, x, weight, source)
+        return multiply_rounded(nodes, x, *fit)
+
+
+def _digest(weight: Float32) -> bytes:
+    return hashlib.sha256(np.ascontiguousarray(weight)).digest()
+
+
+def quantize_step(graph: Path, directory: Path, fitted: Fitted) -> Path:
+    """Writes the int8 form of the flat graph of a step, with the matrices of the clips' graph."""
+    model = onnx.load(graph)
+    for product in find_products(model.graph):
+        fitted.replace(model, product)
+    shape_step_for_cpu(model, fitted.multiply)
+    bias = _last_bias(model.graph)
+    if bias is not None and fitted.embedding_bias is not None:
+        bias.CopyFrom(from_array(fitted.embedding_bias, bias.name))
+    path = directory / "step.int8.onnx"
+    save_graph(model, path)
+    return path
+
+
 def quantize(graph: Path, directory: Path) -> Iterator[Candidate]:
     """Writes int8 forms of the fp32 graph at `graph` into `directory`, the fastest first.
 
@@ -100,15 +161,22 @@ def quantize(graph: Path, directory: Path) -> Iterator[Candidate]:
     for product in products:
         rounding.replace(product)
     tidy(model)
-    path = directory / "model.int8.onnx"
+    path, fitted = directory / "model.int8.onnx", rounding.fitted
     if rounding.convolutions:
-        _write(model, rounding.front_end, activations.embeddings, path)
-        yield Candidate(path, "blocks and front end")
-    _write(model, exactly, activations.embeddings, path)
-    yield Candidate(path, "blocks")
+        _write(model, rounding.front_end, activations.embeddings, fitted, path)
+        yield Candidate(path, "blocks and front end", fitted)
+    fitted.convolutions.clear()
+    _write(model, exactly, activations.embeddings, fitted, path)
+    yield Candidate(path, "blocks", fitted)
 
 
-def _write(model: onnx.ModelProto, multiply: Multiply, embeddings: Float32, path: Path) -> None:
+def _write(
+    model: onnx.ModelProto,
+    multiply: Multiply,
+    embeddings: Float32,
+    fitted: Fitted,
+    path: Path,
+) -> None:
     """The CPU's form of `model`, whose embeddings of the clips to fit to have the right mean."""
     form = onnx.ModelProto()
     form.CopyFrom(model)
@@ -118,7 +186,8 @@ def _write(model: onnx.ModelProto, multiply: Multiply, embeddings: Float32, path
     bias = _last_bias(form.graph)
     if bias is not None:
         shift = (embeddings - hear(path).embeddings).mean(axis=0)
-        bias.CopyFrom(from_array(to_array(bias) + shift, bias.name))
+        fitted.embedding_bias = to_array(bias) + shift
+        bias.CopyFrom(from_array(fitted.embedding_bias, bias.name))
         save_graph(form, path)
 
 
@@ -161,6 +230,7 @@ class _Rounding:
     def __init__(self, model: onnx.ModelProto, activations: Activations) -> None:
         self._model = model
         self._activations = activations
+        self.fitted = Fitted()
         self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
         self._producers = {name: node for node in model.graph.node for name in node.output}
         reading = readers(model.graph)
@@ -177,7 +247,6 @@ class _Rounding:
 
     def replace(self, product: Product) -> None:
         """One linear layer, in place."""
-        nodes = Nodes(product.output)
         rows = self._activations.rows[product.x]
         if self._producers[product.x].op_type == "Gelu":
             # Its fixed lowest value would be another in each channel.
@@ -185,16 +254,12 @@ class _Rounding:
         else:
             layout, factors = _SYMMETRIC, smoothing(product.weight, rows)
         columns = fit_columns(product.weight * factors[:, None], rows / factors)
-        x = product.x
-        if (factors != 1).any():
-            x = nodes.add("Mul", x, nodes.constant(1 / factors))
-        y = multiply_rounded(nodes, x, columns, layout)
         rounded = columns.levels * columns.scales / factors[:, None]
         shift = rows.mean(axis=0, dtype=np.float64) @ (product.weight - rounded)
-        bias = nodes.constant(np.float32(product.bias + shift))
-        nodes.add("Add", y, bias, output=product.output)
-        old = {node.output[0] for node in product.nodes}
-        replace(self._model, old, [nodes], before=product.output)
+        bias = np.float32(product.bias + shift)
+        fit = Rounded(layout, factors, columns, bias)
+        self.fitted.products[_digest(product.weight)] = fit
+        self.fitted.replace(self._model, product)
 
     def front_end(self, nodes: Nodes, x: str, weight: Float32, source: str) -> str:
         """`Multiply` of the front end."""
@@ -204,6 +269,7 @@ class _Rounding:
         mean = self._activations.means[source]
         typical = np.tile(mean, len(weight) // len(mean))
         columns = balance(weight, quantize_columns(weight), typical)
+        self.fitted.convolutions[_digest(weight)] = columns, layout
         return multiply_rounded(nodes, x, columns, layout)
 
 
