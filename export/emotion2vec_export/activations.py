@@ -11,7 +11,6 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from emotion2vec_export.graph import EMBEDDING
 from emotion2vec_export.graph_runner import GraphRunner
 from emotion2vec_export.recordings import fitting_clips
 
@@ -26,8 +25,6 @@ class Activations(NamedTuple):
     """[frames of all clips, K], of what linear layers read."""
     means: dict[str, NDArray[np.float64]]
     """[C], of what convolutions read, whose rows would be too many to keep."""
-    embeddings: NDArray[np.float32]
-    """[clips, D]"""
 
 
 def hear(graph: Path, linear: Collection[str] = (), convolved: Collection[str] = ()) -> Activations:
@@ -43,7 +40,7 @@ def hear(graph: Path, linear: Collection[str] = (), convolved: Collection[str] =
     for name in convolved:
         node = helper.make_node("ReduceMean", [name, axes.name], [f"{name}.mean"], keepdims=0)
         model.graph.node.append(node)
-    wanted = [EMBEDDING, *linear, *(f"{name}.mean" for name in convolved)]
+    wanted = [*linear, *(f"{name}.mean" for name in convolved)]
     del model.graph.output[:]
     model.graph.output.extend(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in wanted
@@ -65,5 +62,4 @@ def hear(graph: Path, linear: Collection[str] = (), convolved: Collection[str] =
             name: np.stack(of_all(f"{name}.mean")).mean(axis=0, dtype=np.float64)
             for name in convolved
         },
-        embeddings=np.concatenate(of_all(EMBEDDING)),
     )

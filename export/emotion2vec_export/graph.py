@@ -23,8 +23,7 @@ from emotion2vec_export.model import Emotion2vec
 OPSET = 23
 INPUTS = ("waveform", "lengths")
 LOGITS = ("logits", "frame_logits")
-EMBEDDING, FRAME_EMBEDDINGS = "embedding", "frame_embeddings"
-OUTPUTS = ("logits", EMBEDDING, "frame_logits", FRAME_EMBEDDINGS, "frame_lengths")
+OUTPUTS = ("logits", "embedding", "frame_logits", "frame_embeddings", "frame_lengths")
 
 _EXTERNAL_DATA_BYTES = 64 << 20
 """Weights beyond this go into a file of their own, which ONNX Runtime maps instead of reading."""

@@ -9,7 +9,7 @@ range has to be guessed from recordings.
 
 Matrices are rounded such that the products of rows as speech gives them stay what they are, not
 the weights (`fit_columns`). What shift is left at every frame does not average out, so its mean is
-taken off the bias (https://arxiv.org/abs/1906.04721), and once more off the embeddings at the end.
+taken off the bias (https://arxiv.org/abs/1906.04721).
 
 docs/quantization.md has the measurements behind each choice.
 """
@@ -23,14 +23,14 @@ from typing import NamedTuple
 
 import numpy as np
 import onnx
-from onnx.numpy_helper import from_array, to_array
+from onnx.numpy_helper import to_array
 
 from emotion2vec_export.activations import Activations, hear
 from emotion2vec_export.candidate import Candidate
 from emotion2vec_export.cpu_graph import shape_for_cpu
 from emotion2vec_export.errors import ExportError
 from emotion2vec_export.front_end import Multiply, convolved, exactly
-from emotion2vec_export.graph import FRAME_EMBEDDINGS, LOGITS, save_graph
+from emotion2vec_export.graph import LOGITS, save_graph
 from emotion2vec_export.levels import (
     ACTIVATION_TOP,
     Columns,
@@ -40,7 +40,7 @@ from emotion2vec_export.levels import (
     quantize_columns,
     smoothing,
 )
-from emotion2vec_export.nodes import CONTRIB, Nodes, producers, readers, replace, tidy
+from emotion2vec_export.nodes import CONTRIB, Nodes, readers, replace, tidy
 
 _ROUNDED_CONVOLUTIONS = 2
 """After the first, these two are 77% of the front end's work. Every later layer hears the errors of
@@ -102,35 +102,17 @@ def quantize(graph: Path, directory: Path) -> Iterator[Candidate]:
     tidy(model)
     path = directory / "model.int8.onnx"
     if rounding.convolutions:
-        _write(model, rounding.front_end, activations.embeddings, path)
+        _write(model, rounding.front_end, path)
         yield Candidate(path, "blocks and front end")
-    _write(model, exactly, activations.embeddings, path)
+    _write(model, exactly, path)
     yield Candidate(path, "blocks")
 
 
-def _write(model: onnx.ModelProto, multiply: Multiply, embeddings: Float32, path: Path) -> None:
-    """The CPU's form of `model`, whose embeddings of the clips to fit to have the right mean."""
+def _write(model: onnx.ModelProto, multiply: Multiply, path: Path) -> None:
     form = onnx.ModelProto()
     form.CopyFrom(model)
     shape_for_cpu(form, multiply)
     save_graph(form, path)
-    form = onnx.load(path)  # Saving took its large weights out.
-    bias = _last_bias(form.graph)
-    if bias is not None:
-        shift = (embeddings - hear(path).embeddings).mean(axis=0)
-        bias.CopyFrom(from_array(to_array(bias) + shift, bias.name))
-        save_graph(form, path)
-
-
-def _last_bias(graph: onnx.GraphProto) -> onnx.TensorProto | None:
-    """Of the norm that gives the embeddings; None where it has none of its own."""
-    making = producers(graph)
-    norm = making[FRAME_EMBEDDINGS]
-    while norm.op_type != "LayerNormalization":
-        norm = making[norm.input[0]]
-    readers_of = [node for node in graph.node if norm.input[2] in node.input]
-    own = len(norm.input) == 3 and len(readers_of) == 1
-    return next(t for t in graph.initializer if t.name == norm.input[2]) if own else None
 
 
 def find_products(graph: onnx.GraphProto) -> list[Product]:
