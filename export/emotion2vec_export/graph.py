@@ -25,8 +25,7 @@ from emotion2vec_export.step import Step
 OPSET = 23
 INPUTS = ("waveform", "lengths")
 LOGITS = ("logits", "frame_logits")
-EMBEDDING, FRAME_EMBEDDINGS = "embedding", "frame_embeddings"
-OUTPUTS = ("logits", EMBEDDING, "frame_logits", FRAME_EMBEDDINGS, "frame_lengths")
+OUTPUTS = ("logits", "embedding", "frame_logits", "frame_embeddings", "frame_lengths")
 STEP_INPUTS = (
     *("waveform", "lengths", "features", "is_known"),
     *("is_provisional", "past", "is_past"),

@@ -98,36 +98,6 @@ def _beside(neighbour: Float32, level: Float32) -> Float32:
     return np.clip(level, low, high)
 
 
-def balance(weight: Float32, columns: Columns, typical: NDArray[np.float64]) -> Columns:
-    """Rounds some weights the other way, so that a typical row's product keeps its value.
-
-    Rounding to the nearest, the errors of a column add up to several levels for rows that have a
-    mean. A bias can take that off for rows as loud as the typical one, but then adds it to silence;
-    here any multiple of the typical row is right. The weights nearest to the middle between two
-    levels change, and only towards zero, so that both tops hold.
-
-    Args:
-        typical: [K]
-    """
-    levels, scales = columns.levels.copy(), columns.scales
-    exact = weight / scales
-    errors = levels - exact
-    towards_zero = np.sign(levels)
-    # What a change adds to the error, and where it would: levels beyond the exact value.
-    gains = -towards_zero * typical[:, None]
-    possible = errors * towards_zero > 0
-    excess = typical @ errors
-    for column in range(levels.shape[1]):
-        useful = possible[:, column] & (gains[:, column] * excess[column] < 0)
-        rows = np.flatnonzero(useful)
-        rows = rows[np.argsort(-np.abs(errors[rows, column]))]
-        totals = excess[column] + np.cumsum(gains[rows, column])
-        best = np.argmin(np.abs(np.concatenate([[excess[column]], totals])))
-        changed = rows[:best]
-        levels[changed, column] -= towards_zero[changed, column]
-    return Columns(levels, scales)
-
-
 def pair_sums(weight: NDArray[np.generic]) -> NDArray[np.float64]:
     """The largest magnitude that rows 2i and 2i + 1 can add up to, weighted 0 to 1: [K/2, N]."""
     padded = np.pad(weight.astype(np.float64), ((0, len(weight) % 2), (0, 0)))

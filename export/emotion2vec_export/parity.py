@@ -56,7 +56,7 @@ def test_clips(frame_field: int) -> tuple[list[Clip], list[Clip]]:
         *(Clip(name, voice) for name, voice in voices.items()),
         *(Clip(f"{name} by telephone", telephone(voice)) for name, voice in voices.items()),
         *(Clip(f"{name} in noise", noisy(voice)) for name, voice in voices.items()),
-        *(Clip(f"{name}, quiet", np.float32(0.003) * voice) for name, voice in voices.items()),
+        Clip("quiet", np.float32(0.003) * voices[TO_JUDGE[0]]),
         Clip("loud", np.float32(1000) * speech(2 * RATE)),
         Clip("clipped", np.clip(20 * speech(3 * RATE), -1, 1)),
     ]

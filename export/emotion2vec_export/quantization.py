@@ -9,7 +9,7 @@ range has to be guessed from recordings.
 
 Matrices are rounded such that the products of rows as speech gives them stay what they are, not
 the weights (`fit_columns`). What shift is left at every frame does not average out, so its mean is
-taken off the bias (https://arxiv.org/abs/1906.04721), and once more off the embeddings at the end.
+taken off the bias (https://arxiv.org/abs/1906.04721).
 
 docs/quantization.md has the measurements behind each choice.
 """
@@ -17,41 +17,28 @@ docs/quantization.md has the measurements behind each choice.
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import onnx
-from onnx.numpy_helper import from_array, to_array
+from onnx.numpy_helper import to_array
 
-from emotion2vec_export.activations import Activations, hear
+from emotion2vec_export.activations import hear
 from emotion2vec_export.candidate import Candidate
 from emotion2vec_export.cpu_graph import shape_for_cpu, shape_step_for_cpu
 from emotion2vec_export.errors import ExportError
-from emotion2vec_export.front_end import Multiply, convolved, exactly
-from emotion2vec_export.graph import FRAME_EMBEDDINGS, LOGITS, save_graph
+from emotion2vec_export.front_end import exactly
+from emotion2vec_export.graph import LOGITS, save_graph
 from emotion2vec_export.levels import (
     ACTIVATION_TOP,
     Columns,
     Float32,
-    balance,
     fit_columns,
-    quantize_columns,
     smoothing,
 )
-from emotion2vec_export.nodes import CONTRIB, Nodes, producers, readers, replace, tidy
-
-_ROUNDED_CONVOLUTIONS = 2
-"""After the first, these two are 77% of the front end's work. Every later layer hears the errors of
-all: with six of them rounded a probability moved by up to 0.025, with two by 0.014."""
-_ENOUGH_ROWS = 512
-"""A convolution that adds up fewer values stays in fp32: the errors of rounding hardly average out
-over so few, every later layer hears them, and there is little time to be gained."""
-# Axes of clips and frames: of what linear layers read, [B, T, K], and convolutions, [B, K, T].
-_ROWS_BEFORE, _ROWS_AFTER = (0, 1), (0, 2)
+from emotion2vec_export.nodes import CONTRIB, Nodes, producers, replace
 
 
 class Layout(NamedTuple):
@@ -60,15 +47,13 @@ class Layout(NamedTuple):
     zero_point: int
     symmetric: bool
     """Whether a row's scale comes from its largest magnitude, or from its largest value."""
-    lowest: float | None
-    """What no value is below, if its largest does not tell; None: the row's own lowest counts."""
+    lowest: float
+    """What no value is below, if its largest does not tell."""
 
 
 _SYMMETRIC = Layout(ACTIVATION_TOP // 2, symmetric=True, lowest=0.0)
 # GELU is never below -0.16997: few levels are needed there.
 _GELU = Layout(27, symmetric=False, lowest=-0.17)
-# The first convolution makes nothing of silence, and GELU values that the floor would swallow.
-_QUIET_GELU = _GELU._replace(lowest=None)
 _LEAST_SCALE = 1e-12
 
 
@@ -80,6 +65,7 @@ class Product(NamedTuple):
     bias: Float32
     output: str
     nodes: tuple[onnx.NodeProto, onnx.NodeProto]
+    reads_gelu: bool
 
 
 class Rounded(NamedTuple):
@@ -92,21 +78,61 @@ class Rounded(NamedTuple):
     bias: Float32
 
 
-@dataclass(slots=True)
-class Fitted:
-    """What was found on speech for each matrix: a step of live streams has the same ones."""
+Fitted = dict[bytes, Rounded]
+"""What was found on speech for each matrix, by its digest: a step of live streams has the same."""
 
-    products: dict[bytes, Rounded] = field(default_factory=dict)
-    """By their weights' digests."""
-    convolutions: dict[bytes, tuple[Columns, Layout]] = field(default_factory=dict)
-    """The same of the front end."""
-    embedding_bias: Float32 | None = None
-    """Of the last norm."""
 
-    def replace(self, model: onnx.ModelProto, product: Product) -> None:
-        """Puts the rounded form in place of a linear layer of `model`."""
+def quantize(graph: Path, directory: Path) -> Iterator[Candidate]:
+    """Writes int8 forms of the fp32 graph at `graph` into `directory`, the fastest first.
+
+    Each takes the place of the one before. In fp32 stay the front end, the positional convolutions,
+    attention's own products (both sides vary), and the classifier; of the second form also what
+    reads a GELU, whose rows are the hardest to lay out.
+
+    Raises:
+        ExportError: the graph has no linear layers beside the classifier.
+    """
+    products = find_products(onnx.load(graph).graph)
+    if not products:
+        raise ExportError("the graph has no layers that int8 makes faster; leave int8 out")
+    rows = hear(graph, {product.x for product in products})
+    fitted = {_digest(product.weight): _fit(product, rows[product.x]) for product in products}
+    del rows
+    path = directory / "model.int8.onnx"
+    _write(graph, fitted, path)
+    yield Candidate(path, "all layers of the blocks", fitted)
+    fewer = {
+        key: fitted[key]
+        for key in (_digest(product.weight) for product in products if not product.reads_gelu)
+    }
+    _write(graph, fewer, path)
+    yield Candidate(path, "without the second layers of MLPs", fewer)
+
+
+def quantize_step(graph: Path, directory: Path, fitted: Fitted) -> Path:
+    """Writes the int8 form of the flat graph of a step, with the matrices of the clips' graph."""
+    model = onnx.load(graph)
+    _round(model, fitted)
+    shape_step_for_cpu(model, exactly)
+    path = directory / "step.int8.onnx"
+    save_graph(model, path)
+    return path
+
+
+def _write(graph: Path, fitted: Fitted, path: Path) -> None:
+    model = onnx.load(graph)
+    _round(model, fitted)
+    shape_for_cpu(model, exactly)
+    save_graph(model, path)
+
+
+def _round(model: onnx.ModelProto, fitted: Fitted) -> None:
+    """Puts the rounded forms in place of the linear layers that have one."""
+    for product in find_products(model.graph):
+        fit = fitted.get(_digest(product.weight))
+        if fit is None:
+            continue
         nodes = Nodes(product.output)
-        fit = self.products[_digest(product.weight)]
         x = product.x
         if (fit.factors != 1).any():
             x = nodes.add("Mul", x, nodes.constant(1 / fit.factors))
@@ -115,96 +141,28 @@ class Fitted:
         old = {node.output[0] for node in product.nodes}
         replace(model, old, [nodes], before=product.output)
 
-    def multiply(self, nodes: Nodes, x: str, weight: Float32, source: str) -> str:
-        """`Multiply` of the front end."""
-        fit = self.convolutions.get(_digest(weight))
-        if fit is None:
-            return exactly(nodes, x, weight, source)
-        return multiply_rounded(nodes, x, *fit)
+
+def _fit(product: Product, rows: Float32) -> Rounded:
+    """`rows` [n, K] are what speech gives the layer."""
+    if product.reads_gelu:
+        # Its fixed lowest value would be another in each channel.
+        layout, factors = _GELU, np.ones(len(product.weight), np.float32)
+    else:
+        layout, factors = _SYMMETRIC, smoothing(product.weight, rows)
+    columns = fit_columns(product.weight * factors[:, None], rows / factors)
+    rounded = columns.levels * columns.scales / factors[:, None]
+    shift = rows.mean(axis=0, dtype=np.float64) @ (product.weight - rounded)
+    return Rounded(layout, factors, columns, (product.bias + shift).astype(np.float32))
 
 
 def _digest(weight: Float32) -> bytes:
-    return hashlib.sha256(np.ascontiguousarray(weight)).digest()
+    return hashlib.sha256(np.ascontiguousarray(weight).tobytes()).digest()
 
 
-def quantize_step(graph: Path, directory: Path, fitted: Fitted) -> Path:
-    """Writes the int8 form of the flat graph of a step, with the matrices of the clips' graph."""
-    model = onnx.load(graph)
-    for product in find_products(model.graph):
-        fitted.replace(model, product)
-    shape_step_for_cpu(model, fitted.multiply)
-    bias = _last_bias(model.graph)
-    if bias is not None and fitted.embedding_bias is not None:
-        bias.CopyFrom(from_array(fitted.embedding_bias, bias.name))
-    path = directory / "step.int8.onnx"
-    save_graph(model, path)
-    return path
-
-
-def quantize(graph: Path, directory: Path) -> Iterator[Candidate]:
-    """Writes int8 forms of the fp32 graph at `graph` into `directory`, the fastest first.
-
-    Each takes the place of the one before. In fp32 stay the positional convolutions, attention's
-    own products (both sides vary), the classifier, and of the front end's convolutions all but the
-    second and the third at most.
-
-    Raises:
-        ExportError: the graph has no linear layers beside the classifier.
-    """
-    model = onnx.load(graph)
-    products = find_products(model.graph)
-    if not products:
-        raise ExportError("the graph has no layers that int8 makes faster; leave int8 out")
-    sources = convolved(model.graph)
-    activations = hear(graph, {product.x for product in products}, sources)
-    rounding = _Rounding(model, activations)
-    for product in products:
-        rounding.replace(product)
-    tidy(model)
-    path, fitted = directory / "model.int8.onnx", rounding.fitted
-    if rounding.convolutions:
-        _write(model, rounding.front_end, activations.embeddings, fitted, path)
-        yield Candidate(path, "blocks and front end", fitted)
-    fitted.convolutions.clear()
-    _write(model, exactly, activations.embeddings, fitted, path)
-    yield Candidate(path, "blocks", fitted)
-
-
-def _write(
-    model: onnx.ModelProto,
-    multiply: Multiply,
-    embeddings: Float32,
-    fitted: Fitted,
-    path: Path,
-) -> None:
-    """The CPU's form of `model`, whose embeddings of the clips to fit to have the right mean."""
-    form = onnx.ModelProto()
-    form.CopyFrom(model)
-    shape_for_cpu(form, multiply)
-    save_graph(form, path)
-    form = onnx.load(path)  # Saving took its large weights out.
-    bias = _last_bias(form.graph)
-    if bias is not None:
-        shift = (embeddings - hear(path).embeddings).mean(axis=0)
-        fitted.embedding_bias = to_array(bias) + shift
-        bias.CopyFrom(from_array(fitted.embedding_bias, bias.name))
-        save_graph(form, path)
-
-
-def _last_bias(graph: onnx.GraphProto) -> onnx.TensorProto | None:
-    """Of the norm that gives the embeddings; None where it has none of its own."""
-    making = producers(graph)
-    norm = making[FRAME_EMBEDDINGS]
-    while norm.op_type != "LayerNormalization":
-        norm = making[norm.input[0]]
-    readers_of = [node for node in graph.node if norm.input[2] in node.input]
-    own = len(norm.input) == 3 and len(readers_of) == 1
-    return next(t for t in graph.initializer if t.name == norm.input[2]) if own else None
-
-
-def find_products(graph: onnx.GraphProto) -> list[Product]:
+def find_products(graph: onnx.GraphProto) -> Sequence[Product]:
     """The linear layers, save the classifier."""
     constants = {tensor.name: tensor for tensor in graph.initializer}
+    making = producers(graph)
     consumers: dict[str, list[onnx.NodeProto]] = {}
     for node in graph.node:
         for name in node.input:
@@ -218,59 +176,17 @@ def find_products(graph: onnx.GraphProto) -> list[Product]:
         matrix = node.input[1]
         if {matrix, bias} - constants.keys() or adds[0].output[0] in LOGITS:
             return None
-        weight, offset = to_array(constants[matrix]), to_array(constants[bias])
-        return Product(node.input[0], weight, offset, adds[0].output[0], (node, adds[0]))
+        x = node.input[0]
+        return Product(
+            x,
+            to_array(constants[matrix]),
+            to_array(constants[bias]),
+            adds[0].output[0],
+            (node, adds[0]),
+            reads_gelu=making[x].op_type == "Gelu",
+        )
 
     return [found for node in graph.node if (found := product(node))]
-
-
-class _Rounding:
-    """Replaces products of a flat graph by rounded ones."""
-
-    def __init__(self, model: onnx.ModelProto, activations: Activations) -> None:
-        self._model = model
-        self._activations = activations
-        self.fitted = Fitted()
-        self._constants = {tensor.name: tensor for tensor in model.graph.initializer}
-        self._producers = {name: node for node in model.graph.node for name in node.output}
-        reading = readers(model.graph)
-        self.convolutions = [
-            source
-            for source in convolved(model.graph)[:_ROUNDED_CONVOLUTIONS]
-            if self._terms(reading[source]) >= _ENOUGH_ROWS
-        ]
-        """What those read that may be rounded."""
-
-    def _terms(self, convolution: onnx.NodeProto) -> int:
-        """How many products a convolution adds up."""
-        return math.prod(self._constants[convolution.input[1]].dims[1:])
-
-    def replace(self, product: Product) -> None:
-        """One linear layer, in place."""
-        rows = self._activations.rows[product.x]
-        if self._producers[product.x].op_type == "Gelu":
-            # Its fixed lowest value would be another in each channel.
-            layout, factors = _GELU, np.ones(len(product.weight), np.float32)
-        else:
-            layout, factors = _SYMMETRIC, smoothing(product.weight, rows)
-        columns = fit_columns(product.weight * factors[:, None], rows / factors)
-        rounded = columns.levels * columns.scales / factors[:, None]
-        shift = rows.mean(axis=0, dtype=np.float64) @ (product.weight - rounded)
-        bias = np.float32(product.bias + shift)
-        fit = Rounded(layout, factors, columns, bias)
-        self.fitted.products[_digest(product.weight)] = fit
-        self.fitted.replace(self._model, product)
-
-    def front_end(self, nodes: Nodes, x: str, weight: Float32, source: str) -> str:
-        """`Multiply` of the front end."""
-        if source not in self.convolutions:
-            return exactly(nodes, x, weight, source)
-        layout = _QUIET_GELU if source == self.convolutions[0] else _GELU
-        mean = self._activations.means[source]
-        typical = np.tile(mean, len(weight) // len(mean))
-        columns = balance(weight, quantize_columns(weight), typical)
-        self.fitted.convolutions[_digest(weight)] = columns, layout
-        return multiply_rounded(nodes, x, columns, layout)
 
 
 def multiply_rounded(nodes: Nodes, x: str, columns: Columns, layout: Layout) -> str:
@@ -290,13 +206,8 @@ def _round_rows(nodes: Nodes, x: str, layout: Layout) -> tuple[str, str]:
     reach = nodes.add("Abs", x) if layout.symmetric else x
     reach = nodes.add("ReduceMax", reach, axis, keepdims=1)
     scale = nodes.add("Mul", reach, nodes.number(1 / (ACTIVATION_TOP - below)))
-    if layout.lowest is None:
-        lowest = nodes.add("ReduceMin", x, axis, keepdims=1)
-        lowest = nodes.add("Mul", lowest, nodes.number(-1 / below))
-        scale = nodes.add("Max", scale, lowest, nodes.number(_LEAST_SCALE))
-    else:
-        least = max(_LEAST_SCALE, -layout.lowest / below)
-        scale = nodes.add("Max", scale, nodes.number(least))
+    least = max(_LEAST_SCALE, -layout.lowest / below)
+    scale = nodes.add("Max", scale, nodes.number(least))
     steps = nodes.add("Div", x, scale)
     zero = nodes.byte(layout.zero_point)
     return scale, nodes.add("QuantizeLinear", steps, nodes.number(1), zero)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +12,14 @@ import torch
 from emotion2vec_export import pipeline
 from emotion2vec_export.__main__ import main
 from emotion2vec_export.bounds import Bounds
+from emotion2vec_export.candidate import Candidate
 from emotion2vec_export.checkpoint import read_checkpoint
+from emotion2vec_export.cpu_graph import write_cpu_graph
 from emotion2vec_export.destination import Destination
 from emotion2vec_export.errors import ExportError, UnfaithfulError
 from emotion2vec_export.parity import ParityCheck, channel_difference, require_faithful
 from emotion2vec_export.precision import RECIPES
+from emotion2vec_export.quantization import quantize
 from emotion2vec_export.reference import FunAsr
 from emotion2vec_export.synthetic import SCOPE
 from emotion2vec_runtime.backends.onnx_runtime import OnnxRuntimeBackend
@@ -192,6 +195,46 @@ def test_the_worst_rows_come_first() -> None:
         require_faithful(Parity(reference="funasr", bound=1e-4, rows=tuple(rows)), BOUNDS)
     assert caught.value.parity is not None
     assert caught.value.parity.rows == (rows[2], rows[4], rows[3])
+
+
+def test_the_mean_is_bound_too() -> None:
+    bounds = Bounds(probability=0.015, mean_probability=0.008, frame_embedding=1)
+
+    def parity(*differences: float) -> Parity:
+        rows = tuple(make_row(difference, 0) for difference in differences)
+        return Parity(reference="funasr", bound=0.015, mean_bound=0.008, rows=rows)
+
+    require_faithful(parity(0.014, 0.001), bounds)
+    far = parity(0.014, 0.012)
+    assert not far.passed
+    with pytest.raises(
+        UnfaithfulError, match=r"on average .* 1\.3e-02 from FunASR's, more than 0.008"
+    ):
+        require_faithful(far, bounds)
+
+
+@pytest.mark.usefixtures("already_exported")
+def test_the_first_form_that_passes_is_taken(
+    published: Export, silence, tmp_path: Path, monkeypatch
+) -> None:
+    def forms(graph: Path, directory: Path) -> Iterator[Candidate]:
+        yield Candidate(next(quantize(graph, directory)).path, "rounded")
+        exact = write_cpu_graph(graph, directory)
+        yield Candidate(exact.rename(directory / "model.int8.onnx"), "exact")
+
+    recipe = replace(RECIPES["int8"], convert=forms, bounds=RECIPES["fp32"].bounds)
+    monkeypatch.setitem(RECIPES, "int8", recipe)
+    manifest = pipeline.export_bundle(
+        read_checkpoint(published.checkpoint),
+        Destination(tmp_path / "bundle"),
+        name="micro",
+        source="tests",
+        precisions=["int8"],
+        progress=silence,
+    )
+    (artifact,) = manifest.artifacts
+    assert artifact.scheme == "exact"
+    assert artifact.faithful
 
 
 def test_clips_without_speech_are_reported_and_do_not_decide(published: Export) -> None:
