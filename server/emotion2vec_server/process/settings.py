@@ -103,7 +103,8 @@ class Settings(BaseSettings):
     max_queue_size: Count = Field(2048, description="Most clips waiting for the model.")
 
     max_message_bytes: Annotated[int, Field(ge=1, le=2**31 - 1)] = Field(
-        64 * 2**20, description="Largest request: 300 s in CD quality are 53 MB."
+        16 * 2**20,
+        description="Largest message; what is larger is sent in pieces, by RecognizeRecording.",
     )
     max_uploads: Count = Field(
         1024, description="Most requests that wait, arrive or are decoded at once."
