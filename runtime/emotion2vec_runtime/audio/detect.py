@@ -19,6 +19,8 @@ from emotion2vec_runtime.errors import InvalidRequestError
 
 HEAD_BYTES: Final = 1 << 14
 """Bytes of a container that hold what it says of itself."""
+_STEADY: Final = frozenset({Format.AIFF, Format.CAF, Format.W64, Format.WAV})
+"""As many bytes for each second."""
 RAW_FORMATS: Final = {
     Encoding.LINEAR16: SampleFormat.S16,
     Encoding.FLOAT32: SampleFormat.F32,
@@ -107,5 +109,7 @@ def with_missing_bytes(
     stated = headers.stated_bytes(head, found.format)
     if stated is None or size >= stated or any(loss.kind is LossKind.TRUNCATED for loss in losses):
         return losses
+    estimate = heard_seconds * stated / size if found.format in _STEADY else None
+    lost = None if estimate is None else estimate - heard_seconds
     message = f"the recording is cut short: it says that it has {stated} bytes, and has {size}"
-    return (*losses, Loss(LossKind.TRUNCATED, None, heard_seconds, None, message))
+    return (*losses, Loss(LossKind.TRUNCATED, estimate, heard_seconds, lost, message))

@@ -45,7 +45,7 @@ _SLACK: Final = 0.01
 """Seconds; less is rounding."""
 _NAME: Final = re.compile(rb"[A-Za-z0-9_ -]{4}")
 _MAX_CHUNKS = 10_000
-_TRAILERS: Final = (b"TAG", b"APETAGEX", b"ID3", b"3DI")
+_TRAILER: Final = re.compile(rb"TAG|APET|ID3[\x02-\x04]|3DI")
 """What taggers append to any file."""
 
 
@@ -153,7 +153,7 @@ class WavParser:
                 # Another file was appended to this one.
                 yield from self._skip(_RIFF)
                 continue
-            if not _NAME.fullmatch(name):
+            if not _NAME.fullmatch(name) or _TRAILER.match(name):
                 break
             yield from self._skip(_HEADER)
             yield from self._read_chunk(name, size)
@@ -206,7 +206,7 @@ class WavParser:
         is_first = True
         while (yield from self._has(1)):
             piece = bytes(self._take(len(self._ahead)))
-            if is_first and piece.startswith(_TRAILERS):
+            if is_first and _TRAILER.match(piece):
                 return
             is_first = False
             self._left_over += len(piece) if piece.strip(b"\0") else 0

@@ -85,7 +85,7 @@ def test_gsm_in_wav_is_heard() -> None:
     data = encode_sndfile("WAV", "GSM610", 8000, samples=soxr.resample(SPEECH, 16000, 8000))
     late, likeness = offset(floats(decode(data, DETECT, 300)), SPEECH)
     assert abs(late) < 200
-    assert likeness > 0.8
+    assert likeness > 0.6
 
 
 JUNK = np.random.default_rng(0).bytes(3000)

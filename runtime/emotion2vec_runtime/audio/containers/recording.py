@@ -81,15 +81,15 @@ class ContainerSource:
         joiner = Joiner()
         usual = _UsualPacket()
         for size, frames, is_broken in track.decode():
+            for frame in frames:
+                placed = timeline.place(frame.time, frame.samples, frame.sample_rate)
+                yield from joiner.add(frame, placed)
+            if frames and size and self._ends_broken:
+                self._has_damage, self._ends_broken = True, False
             if is_broken:
                 self._note_damage(size, timeline, usual)
             elif size:
                 usual.add(size)
-            for frame in frames:
-                placed = timeline.place(frame.time, frame.samples, frame.sample_rate)
-                if self._ends_broken:
-                    self._has_damage, self._ends_broken = True, False
-                yield from joiner.add(frame, placed)
             if self._is_prompt:
                 yield from joiner.flush()
         yield from joiner.flush()
