@@ -58,9 +58,7 @@ class Pool:
     def _lend(self) -> Iterator[Decoder]:
         """A decoder for one whole recording; waits for one. Whoever finds it broken ends it."""
         with self._room:
-            with self._lock:
-                decoder = self._idle.pop() if self._idle else None
-            decoder = decoder or self._start()
+            decoder = self._idle_decoder() or self._start()
             try:
                 yield decoder
             except BaseException:
@@ -101,6 +99,17 @@ class Pool:
         for decoder in idle:
             decoder.end()
         self._zygote.close()
+
+    def _idle_decoder(self) -> Decoder | None:
+        while True:
+            with self._lock:
+                if not self._idle:
+                    return None
+                decoder = self._idle.pop()
+            if decoder.link.is_open:
+                return decoder
+            # It was killed while nobody needed it.
+            decoder.end()
 
     def _start(self, file: BinaryIO | None = None) -> Decoder:
         if IS_ISOLATED:

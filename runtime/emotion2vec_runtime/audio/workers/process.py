@@ -18,6 +18,9 @@ from emotion2vec_runtime.audio.workers.link import BrokenLinkError, Link, Socket
 
 MEMORY_BYTES: Final = 1 << 20
 """Of the memory that audio comes back in: 16 s of one channel."""
+_PATIENCE: Final = 120.0
+"""Seconds without a word from a decoder until it is given up. What bounds its work is its CPU time,
+at a tenth of this; the rest is for a machine that has no time for it."""
 IS_ISOLATED: Final = sys.platform == "linux"
 """Whether decoders are processes of their own here."""
 _ZYGOTE: Final = "emotion2vec_runtime.audio.workers.zygote"
@@ -92,7 +95,9 @@ class Zygote:
             os.ftruncate(memory, MEMORY_BYTES)
             content = file or cast(BinaryIO, os.fdopen(os.memfd_create("recording"), "w+b", 0))
             process = self._request_fork([theirs.fileno(), content.fileno(), memory])
-        return ForkedDecoder(SocketLink(ours), content, memory, lambda: self._kill(process))
+        return ForkedDecoder(
+            SocketLink(ours, _PATIENCE), content, memory, lambda: self._kill(process)
+        )
 
     def close(self) -> None:
         """Ends it and all decoders."""
