@@ -8,7 +8,7 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import av
 import numpy as np
@@ -57,7 +57,6 @@ RECIPES = (
     Recipe("CAF", "ALAC", "caf", "alac"),
     Recipe("AU", "PCM", "au", "pcm_s16be"),
     Recipe("AU", "mu-law", "au", "pcm_mulaw", 8000),
-    Recipe("VOC", "PCM", "voc", "pcm_s16le"),
     Recipe("FLAC", "FLAC", "flac", "flac"),
     Recipe("MP3", "MP3", "mp3", "libmp3lame"),
     Recipe("MP3", "MP2", "mp2", "mp2", early=False),
@@ -113,11 +112,13 @@ def encode(
     file = io.BytesIO()
     layout = {1: "mono", 2: "stereo"}[channels]
     with av.open(file, "w", format=muxer, container_options=dict(options)) as output:
-        stream = output.add_stream(encoder, rate=rate)
+        stream = cast(av.AudioStream, output.add_stream(encoder, rate=rate))
         stream.layout = layout
         stream.bit_rate = 32000
         context = stream.codec_context
-        kind = context.format.name if context.format else context.codec.audio_formats[0].name
+        kind = (
+            context.format.name if context.format else (context.codec.audio_formats or [])[0].name
+        )
         context.format = kind
         context.open()
         size = context.frame_size or 1024

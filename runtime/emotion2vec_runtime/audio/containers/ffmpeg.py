@@ -8,12 +8,16 @@ decoders may be opened, and a request to open anything else fails.
 from __future__ import annotations
 
 import errno
+import pkgutil
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any, Final, NamedTuple, NoReturn, cast
 
 import av
+import av.logging
 import numpy as np
 from av.audio.fifo import AudioFifo
+from av.container import InputContainer
 from av.packet import Packet
 from numpy.typing import NDArray
 
@@ -55,13 +59,31 @@ class AudioTrack:
                 that is not decoded.
         """
         self._format = form
+        self.has_complained = False
+        """Whether FFmpeg has called something an error so far."""
+        av.logging.set_level(av.logging.ERROR)
+        self._log = av.logging.Capture()
+        self._complaints = self._log.__enter__()
+        try:
+            self._container = self._open(file)
+        except BaseException:
+            self._log.__exit__(None, None, None)
+            raise
+        try:
+            self._stream = self._find_audio()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, file: Readable) -> InputContainer:
+        form = self._format
         options = {
             "codec_whitelist": ",".join(sorted(DECODERS)),
             "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2" if form is Format.MP4 else form.demuxer,
             "max_streams": str(_MAX_STREAMS),
         }
         try:
-            self._container = av.open(
+            return av.open(
                 file,
                 "r",
                 format=form.demuxer,
@@ -72,17 +94,16 @@ class AudioTrack:
             )
         except (av.FFmpegError, ValueError) as error:
             raise undecodable(_why_closed(form)) from error
-        try:
-            self._stream = self._find_audio()
-        except BaseException:
-            self._container.close()
-            raise
 
     def __enter__(self) -> AudioTrack:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._container.close()
+        self._log.__exit__(None, None, None)
 
     @property
     def stated_seconds(self) -> float | None:
@@ -101,6 +122,7 @@ class AudioTrack:
         try:
             for packet in self._container.demux(self._stream):
                 decoded = _decode_packet(context, packet)
+                self._read_log()
                 yield decoded
                 barren = 0 if decoded.frames else barren + 1
                 if barren > _MAX_BARREN:
@@ -110,6 +132,12 @@ class AudioTrack:
         except av.FFmpegError:
             pass
         yield Decoded(0, [], is_broken=True)
+
+    def _read_log(self) -> None:
+        if self._complaints:
+            # A video's own decoder is not on the list of those for audio.
+            self.has_complained |= any("whitelist" not in log[2] for log in self._complaints)
+            self._complaints.clear()
 
     def why_silent(self) -> str:
         """What to say of a track of which nothing could be decoded."""
@@ -146,6 +174,13 @@ def _why_closed(form: Format) -> str:
     if form is Format.MP4:
         return "the MP4 file is damaged, or its index, often its last part, is missing: send all"
     return f"the {form.title} file is damaged, cut or empty: send the whole file"
+
+
+def load_all() -> None:
+    """Loads what PyAV otherwise loads when a file has a use for it."""
+    for module in pkgutil.walk_packages(av.__path__, "av."):
+        if not module.name.endswith("__main__"):
+            import_module(module.name)
 
 
 def _decode_packet(context: av.AudioCodecContext, packet: Packet[Any]) -> Decoded:

@@ -93,6 +93,9 @@ class ContainerSource:
             if self._is_prompt:
                 yield from joiner.flush()
         yield from joiner.flush()
+        if track.has_complained and stated is None and not self._ends_broken:
+            # Nothing else would tell that something is missing.
+            self._has_damage = True
         self._heard += timeline.heard
         self._lost += timeline.lost
         self._slack = max(self._slack, 1.5 * timeline.longest_frame)
@@ -109,7 +112,7 @@ class ContainerSource:
     def _find_losses(self) -> Iterator[Loss]:
         heard, lost, stated = self._heard, self._lost, self._stated
         if self._has_damage or lost:
-            said = f"{lost:.2f} s are heard as silence" if lost else "parts can't be decoded"
+            said = f"{lost:.2f} s are heard as silence" if lost else "parts of it can't be decoded"
             yield Loss(
                 LossKind.DAMAGED, stated, heard, lost or None, f"the recording is damaged: {said}"
             )

@@ -15,6 +15,7 @@ import numpy as np
 
 from emotion2vec_runtime.arrays import Float32
 from emotion2vec_runtime.audio.workers.link import BrokenLinkError, Link, SocketLink, queue_links
+from emotion2vec_runtime.errors import BusyError
 
 MEMORY_BYTES: Final = 1 << 20
 """Of the memory that audio comes back in: 16 s of one channel."""
@@ -87,7 +88,7 @@ class Zygote:
         """A new decoder that reads whole recordings from `file`, or from memory.
 
         Raises:
-            OSError: no process can be started.
+            BusyError: no process can be started.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         memory = os.memfd_create("audio")
@@ -120,7 +121,7 @@ class Zygote:
                     pass
                 # It was killed, perhaps for memory: once more, with another.
                 self._forget()
-        raise OSError("decoder processes can't be started")
+        raise BusyError("decoder processes can't be started: try again later")
 
     def _kill(self, process: int) -> None:
         with self._lock:
