@@ -13,7 +13,7 @@ from emotion2vec_runtime.arrays import Float32
 from emotion2vec_runtime.audio.workers.conversation import Conversation
 from emotion2vec_runtime.audio.workers.job import Job, Summary
 from emotion2vec_runtime.audio.workers.process import IS_ISOLATED, Decoder, ThreadDecoder, Zygote
-from emotion2vec_runtime.errors import BusyError, RequestError
+from emotion2vec_runtime.errors import BusyError, LoadError, RequestError
 
 MAX_LIVE: Final = 256
 """Live recordings at once: each has a decoder of its own, of about 10 MB."""
@@ -120,3 +120,17 @@ class Pool:
 POOL: Final = Pool()
 """The one of this process; it starts nothing until it is needed."""
 atexit.register(POOL.close)
+
+
+def start_decoders() -> None:
+    """Starts a decoder ahead, so that the first recording need not wait for it.
+
+    Raises:
+        LoadError: no process can be started.
+    """
+    try:
+        POOL.start()
+    except BusyError as error:
+        raise LoadError(
+            "decoder processes can't be started: see the limits on processes"
+        ) from error
