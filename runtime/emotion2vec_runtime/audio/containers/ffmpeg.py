@@ -62,6 +62,8 @@ class AudioTrack:
         self.has_complained = False
         """Whether FFmpeg has called something an error so far."""
         av.logging.set_level(av.logging.ERROR)
+        # Else what the last file was blamed for is not said again of this one.
+        av.logging.set_skip_repeated(False)
         self._log = av.logging.Capture()
         self._complaints = self._log.__enter__()
         try:
