@@ -12,6 +12,9 @@ from typing import Final, NamedTuple
 _JITTER: Final = 0.04
 """Seconds by which a frame may be off its place: writers round times, and Vorbis at low rates has
 them wrong by half a block."""
+_DRIFT: Final = 0.02
+"""Share of its error by which each frame corrects where the next is expected: a recorder's clock
+and its microphone's are never quite the same, which adds up to seconds in hours."""
 _ALWAYS: Final = (-1e9, 1e9)
 _NEVER: Final = (1e9, -1e9)
 _LONGEST_UNSTATED_HOLE: Final = 600.0
@@ -72,10 +75,12 @@ class Timeline:
             start, stop = 0, count
         begin = time + self._shift + start / rate
         gap = 0.0 if self._next is None else begin - self._next
+        silence = 0
         if self._next is None:
             self._next = begin
-        silence = 0
-        if not -_JITTER <= gap <= _JITTER and start < stop:
+        elif -_JITTER <= gap <= _JITTER:
+            self._next += _DRIFT * gap
+        elif start < stop:
             if self._is_hole(gap):
                 silence = round(gap * rate)
                 self.lost += silence / rate
