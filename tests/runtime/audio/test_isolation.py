@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 from emotion2vec_runtime.audio import AudioSpec, Encoding, StreamDecoder, decode
-from emotion2vec_runtime.audio.workers import pool, process
+from emotion2vec_runtime.audio.workers import pool, process, seccomp
 from emotion2vec_runtime.errors import BusyError, InvalidRequestError, TooLargeError
 
 from tests.runtime.audio.conftest import floats
@@ -178,6 +179,7 @@ ATTEMPTS = {
     "start a process": "os.fork() or os._exit(0)",
     "take a gigabyte": "bytearray(1 << 30)",
     "grow a file": "os.write(spare, b'x')",
+    "signal its owner": "os.kill(os.getppid(), 0)",
     "become root": "os.setuid(0) if os.getuid() else open('/etc/passwd')",
 }
 
@@ -195,6 +197,17 @@ def test_what_a_decoder_may_not_do(attempt: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
     assert done.returncode == 7, done.stderr
+
+
+@pytest.mark.skipif(platform.machine() not in seccomp._MACHINES, reason="the kernel has no filter")
+@pytest.mark.parametrize("name", seccomp._REFUSED)
+def test_refused_calls_are_those_of_that_name(name: str) -> None:
+    """As the machine's C library knows them, by what it does with a call that must fail."""
+    number = seccomp._REFUSED[name][seccomp._MACHINES[platform.machine()][0]]
+    header = Path("/usr/include") / f"{platform.machine()}-linux-gnu" / "asm" / "unistd_64.h"
+    if number is None or not header.exists():
+        pytest.skip("nothing to compare with")
+    assert f"#define __NR_{name} {number}\n" in header.read_text()
 
 
 def test_a_turn_has_an_end() -> None:
