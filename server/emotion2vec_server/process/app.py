@@ -13,6 +13,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
+from emotion2vec_runtime.audio import start_decoders
+
 from emotion2vec_server.grpc_api.edge import Edge
 from emotion2vec_server.grpc_api.server import GrpcServer, ServerLimits, Tls
 from emotion2vec_server.grpc_api.service import EmotionRecognitionService
@@ -97,7 +99,7 @@ class Server:
 
         Raises:
             StartupError: a port can't be had.
-            LoadError: a model can't be loaded.
+            LoadError: a model can't be loaded, or no decoder started.
         """
         settings = self._settings
         await self._health.wait()
@@ -107,7 +109,10 @@ class Server:
         if settings.metrics:
             port, self._stop_metrics = self._metrics.serve(settings.host, settings.metrics_port)
             _log.info(f"metrics on http://{_at(settings.host, port)}/metrics")
-        models = await _in_thread(lambda: load_models(settings, self._metrics, self._health.model))
+        models, _ = await asyncio.gather(
+            _in_thread(lambda: load_models(settings, self._metrics, self._health.model)),
+            asyncio.to_thread(start_decoders),
+        )
         self._catalog.open(models)
         await self._health.serve()
         _log.info(f"serving on {_at(settings.host, self.port)}")
@@ -198,7 +203,7 @@ async def run(settings: Settings) -> None:
 
     Raises:
         StartupError: the server could not start.
-        LoadError: a model can't be loaded.
+        LoadError: a model can't be loaded, or no decoder started.
     """
     stop = asyncio.Event()
     _handle_signals(stop.set)
