@@ -33,6 +33,7 @@ from emotion2vec_server.serving.tokens import read_tokens
 from emotion2vec_server.serving.uploads import Uploads
 from emotion2vec_server.streaming.reader import StreamLimits
 
+_DECODE_THREADS_A_CORE = 2
 _STREAM_SHARE = 0.8
 """Of the drain time; the rest is for their final results."""
 _SLOWEST = 2
@@ -267,9 +268,9 @@ def _at(host: str, port: int) -> str:
 
 
 def _decode_threads(settings: Settings) -> int:
-    """PyAV takes the interpreter's lock for every packet: threads that fight for it double what an
-    MP3 costs, and the model wants the cores as well."""
-    return settings.decode_threads or max(1, available_cores() // 2)
+    """Mostly they wait for decoder processes; with fewer, those would be idle while a thread waits for
+    its turn to take what has been decoded."""
+    return settings.decode_threads or _DECODE_THREADS_A_CORE * available_cores()
 
 
 def _left(end: float) -> float:

@@ -90,9 +90,7 @@ class Settings(BaseSettings):
         0,
         description="Batches at once, over all GPUs; 0: 2 on a GPU, by core count on a CPU.",
     )
-    decode_threads: AutoCount = Field(
-        0, description="Audio decoding threads; 0: half of the cores."
-    )
+    decode_threads: AutoCount = Field(0, description="Audio decoding threads; 0: two a core.")
 
     max_batch_seconds: Annotated[float, Field(gt=0, le=_MOST_BATCH_SECONDS)] = Field(
         MAX_BATCH_SECONDS,

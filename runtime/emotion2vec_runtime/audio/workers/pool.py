@@ -15,6 +15,9 @@ from emotion2vec_runtime.audio.workers.job import Job, Summary
 from emotion2vec_runtime.audio.workers.process import IS_ISOLATED, Decoder, ThreadDecoder, Zygote
 from emotion2vec_runtime.errors import BusyError, LoadError, RequestError
 
+A_CORE: Final = 2
+"""Decoders a core: while the owner's thread waits for its turn to take what one of them has done,
+others work."""
 MAX_LIVE: Final = 256
 """Live recordings at once: each has a decoder of its own, of about 10 MB."""
 
@@ -23,9 +26,9 @@ class Pool:
     """Lends decoders."""
 
     def __init__(self, size: int | None = None, max_live: int = MAX_LIVE) -> None:
-        """`size`: recordings decoded at once; one a core by default."""
+        """`size`: recordings decoded at once; `A_CORE` for each core by default."""
         self._zygote = Zygote()
-        self._room = threading.BoundedSemaphore(size or os.cpu_count() or 1)
+        self._room = threading.BoundedSemaphore(size or A_CORE * (os.cpu_count() or 1))
         self._live_room = threading.BoundedSemaphore(max_live)
         self._lock = threading.Lock()
         self._idle: list[Decoder] = []
