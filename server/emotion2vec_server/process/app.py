@@ -268,8 +268,8 @@ def _at(host: str, port: int) -> str:
 
 
 def _decode_threads(settings: Settings) -> int:
-    """Mostly they wait for decoder processes; with fewer, those would be idle while a thread waits for
-    its turn to take what has been decoded."""
+    """Mostly they wait for decoder processes; with fewer, those would be idle while a thread waits
+    for its turn to take what has been decoded."""
     return settings.decode_threads or _DECODE_THREADS_A_CORE * available_cores()
 
 

@@ -131,7 +131,8 @@ class AudioTrack:
                     break
             else:
                 return
-        except av.FFmpegError:
+        except (av.FFmpegError, IndexError):
+            # PyAV fails so where a damaged file seems to begin another stream in its middle.
             pass
         yield Decoded(0, [], is_broken=True)
 

@@ -159,7 +159,8 @@ def _start_python(module: str, descriptor: int) -> subprocess.Popen[bytes]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={},
+        # No secrets of this process; but a Python of one's own may need this to find its libraries.
+        env={name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ},
         cwd="/",
         pass_fds=[descriptor],
         start_new_session=True,
