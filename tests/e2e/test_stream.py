@@ -185,6 +185,7 @@ def test_speech_is_announced(stub: Stub, speech: bytes) -> None:
 
 
 def test_a_stream_without_audio_has_no_final(stub: Stub) -> None:
+    assert len(converse(stub, Request(config=service_pb2.StreamConfig()))) == 1
     replies = converse(stub, opening())
     assert [reply.WhichOneof("event") for reply in replies] == ["started"]
 
@@ -204,7 +205,9 @@ INVALID = [
     ("nothing", [], "config"),
     ("two configs", [opening(), opening()], "config"),
     ("an empty message", [opening(), Request()], "request"),
-    ("a container", [Request(config=service_pb2.StreamConfig())], "config.audio_config.encoding"),
+    ("no container", [
+        Request(config=service_pb2.StreamConfig()), Request(audio=bytes(range(256)) * 20)
+    ], "audio"),
     ("half a sample", [opening(), Request(audio=bytes(1001))], "audio"),
     ("unknown label", [
         opening(config=recognition_pb2.RecognitionConfig(allowed_labels=["joyful"]))

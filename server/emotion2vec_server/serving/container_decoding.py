@@ -26,11 +26,13 @@ class ContainerDecoding:
         self.decoder = decoder
         self.seconds = 0.0
         """That decoding took so far."""
+        self._has_begun = False
         self._executor = executor
         self._busy = threading.Lock()
 
     async def feed(self, data: bytes) -> AsyncGenerator[Float32, None]:
         """As `RecordingDecoder.feed`, of one track."""
+        self._has_begun = True
         async for block in self.each(self.decoder.feed(data), _first):
             yield block
 
@@ -41,9 +43,10 @@ class ContainerDecoding:
             yield samples
 
     async def finish(self) -> AsyncGenerator[Float32, None]:
-        """As `RecordingDecoder.rest`, of one track."""
-        async for block in self.each(self.decoder.rest(), _first):
-            yield block
+        """As `RecordingDecoder.rest`, of one track; a stream without audio is no mistake."""
+        if self._has_begun:
+            async for block in self.each(self.decoder.rest(), _first):
+                yield block
 
     async def each(
         self, blocks: Iterator[Float32], use: Callable[[Float32], R]
