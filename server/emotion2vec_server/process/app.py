@@ -23,6 +23,7 @@ from emotion2vec_server.process.metrics import Metrics
 from emotion2vec_server.process.settings import Settings
 from emotion2vec_server.serving.calls import Calls
 from emotion2vec_server.serving.catalog import Catalog
+from emotion2vec_server.serving.gate import Gate
 from emotion2vec_server.serving.health import Health
 from emotion2vec_server.serving.long_recordings import LongRecordingLimits, LongRecordings
 from emotion2vec_server.serving.recordings import RecordingLimits, Recordings
@@ -61,10 +62,11 @@ class Server:
         self._metrics = Metrics()
         self._calls = Calls()
         self._catalog = Catalog()
+        tokens = read_tokens(settings.token_file) if settings.token_file else None
+        self._gate = Gate(self._calls, self._metrics, tokens)
         self._executor = ThreadPoolExecutor(_decode_threads(settings), "decode")
         self._streams = self._make_streams()
         self._long_recordings = self._make_long_recordings()
-        tokens = read_tokens(settings.token_file) if settings.token_file else None
         limits = ServerLimits(
             max_message_bytes=settings.max_message_bytes,
             max_connections=_max_connections(),
@@ -82,7 +84,7 @@ class Server:
                 self._long_recordings,
                 self._streams,
                 self._uploads,
-                Edge(self._calls, self._metrics, tokens),
+                Edge(self._gate),
                 max_audio_seconds=settings.max_audio_seconds,
                 max_recording_seconds=settings.max_recording_seconds,
             )
