@@ -310,6 +310,20 @@ def test_a_stream_ends_with_what_recognize_says(
     assert [event["sequence"] for event in events] == [str(n) for n in range(len(events))]
 
 
+def test_a_stream_takes_any_container(
+    socket_of: Callable[[], ClientConnection], url: str, recordings: dict[str, bytes]
+) -> None:
+    audio = recordings["mono"]
+    stream = socket_of()
+    stream.send("{}")
+    for begin in range(0, len(audio), 5000):
+        stream.send(audio[begin : begin + 5000])
+    stream.send(json.dumps({"end_of_stream": {}}))
+    *_, last = [json.loads(message) for message in stream]
+    whole = requests.post(f"{url}/v1/recognize", data=audio).json()
+    same(last["final"]["result"], whole["result"])
+
+
 @pytest.mark.parametrize(
     ("messages", "field"),
     [
@@ -383,18 +397,3 @@ def test_a_caller_who_leaves_is_noticed(
     assert 'emotion2vec_requests_total{code="CANCELLED",method="Recognize"}' in counted or (
         'code="INVALID_ARGUMENT",method="Recognize"' in counted
     )
-
-
-def test_an_answer_too_large_for_json_says_how_it_can_be_had(
-    url: str, recordings: dict[str, bytes]
-) -> None:
-    samples = soundfile.read(io.BytesIO(recordings["long"]), dtype="int16")[0]
-    audio = np.tile(samples, 9).tobytes()
-    params = {
-        "encoding": "LINEAR16",
-        "sample_rate_hertz": 16000,
-        "return_frame_embeddings": "true",
-    }
-    refused = requests.post(f"{url}/v1/recognize", params=params, data=audio)
-    assert refused.status_code == 413, refused.text[:1000]
-    assert "application/zip" in refused.json()["detail"]

@@ -37,9 +37,9 @@ from emotion2vec_server.wire.json import to_json
 _SHORT_BYTES = 8 * 2**20
 """Bodies up to it go through Recognize: 47 s in CD quality. Such a body is held until it is known
 not to be longer than that takes, which bounds what the others may be."""
-_MOST_NUMBERS = 2 * 2**20
-"""Of an answer in JSON, where each takes 20 times the 4 bytes of a float: 77 minutes of frames, or
-40 s of the large model's frame embeddings."""
+_MOST_NUMBERS = 4 * 2**20
+"""Of an answer in JSON, where each takes 20 times the 4 bytes of a float: 155 minutes of frames, or
+80 s of the large model's frame embeddings."""
 
 
 class Form(Enum):
@@ -238,19 +238,29 @@ def _rendered(answer: Answer, form: Form) -> Response:
     if form is Form.FOLDER:
         headers = {"Content-Disposition": 'attachment; filename="result.zip"'}
         return Response(zip_folder(answer), media_type=form.value, headers=headers)
-    numbers = sum(_numbers(one) for one in (answer.result, *answer.result.channels))
+    check_fits_json(answer.result)
+    return Response(to_json(replies.recognize_message(answer)), media_type=form.value)
+
+
+def check_fits_json(result: Result) -> None:
+    """Refuses what would take the server too much to write in JSON.
+
+    Raises:
+        HttpError: it does.
+    """
+    arrays = [
+        array
+        for one in (result, *result.channels)
+        for array in (one.frames, one.frame_embeddings)
+        if array is not None
+    ]
+    numbers = sum(array.size for array in arrays)
     if numbers > _MOST_NUMBERS:
         raise HttpError(
             413,
             f"the answer holds {numbers} numbers; JSON takes {_MOST_NUMBERS} at most: ask for "
             "application/zip, or for application/x-ndjson, which comes in parts, or for less",
         )
-    return Response(to_json(replies.recognize_message(answer)), media_type=form.value)
-
-
-def _numbers(result: Result) -> int:
-    arrays = (result.frames, result.frame_embeddings)
-    return sum(array.size for array in arrays if array is not None)
 
 
 def _line(form: Form, opened: OpenRecording, event: RecordingEvent) -> str:
