@@ -11,8 +11,8 @@ from emotion2vec_runtime.recognition.long_audio import Part
 from emotion2vec_runtime.recognition.result import Options, Result
 from emotion2vec_server.errors import OverloadedError
 from emotion2vec_server.http_api.collected import Collected, Shelf
+from emotion2vec_server.http_api.forms import check_fits_json
 from emotion2vec_server.http_api.problem import HttpError
-from emotion2vec_server.http_api.recognition import check_fits_json
 from emotion2vec_server.serving.long_recordings import OpenRecording
 from emotion2vec_server.serving.track import PartOfTrack
 
