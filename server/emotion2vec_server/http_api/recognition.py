@@ -175,7 +175,7 @@ class Recognition:
 
 
 class _InParts(StreamingResponse):
-    """Starlette's reads the request while it sends, to hear of a caller who leaves, and so would eat
+    """Starlette's reads the request while it sends, to hear of a caller who leaves, and would eat
     the audio that still comes. Whoever reads that hears of it as well."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
