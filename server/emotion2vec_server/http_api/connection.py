@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Any
 
 import h11
@@ -16,7 +17,8 @@ from emotion2vec_server.serving.places import Places
 MAX_HEADER_BYTES = 32 * 1024
 _PATIENCE_SECONDS = 10.0
 """In which the head of a request must have come, and what follows an answer to a request that was
-not read to its end. The body that a handler reads has limits of its own."""
+not read to its end; and in which a caller must take some of an answer. The body that a handler
+reads has limits of its own."""
 
 
 class Connection(H11Protocol):
@@ -30,6 +32,9 @@ class Connection(H11Protocol):
         self._places = places
         self._has_place = False
         self._waiting: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
+        self._unread = math.inf
+        """Bytes that the caller had still to take, when that was last looked at."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -45,7 +50,17 @@ class Connection(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self._unread = math.inf
         self._wait()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = math.inf
+        self._look_again()
+
+    def resume_writing(self) -> None:
+        self._stop_looking()
+        super().resume_writing()
 
     def shutdown(self) -> None:
         if self.cycle is not None:
@@ -55,6 +70,7 @@ class Connection(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._stop_looking()
         if self._has_place:
             self._places.give_back(_caller(self.client))
         super().connection_lost(exc)
@@ -77,7 +93,29 @@ class Connection(H11Protocol):
 
     def _give_up(self) -> None:
         self._waiting = None
-        self.transport.abort()
+        if self._stalled is not None or self._is_reading():
+            self._wait()
+        else:
+            self.transport.abort()
+
+    def _look_again(self) -> None:
+        self._stalled = self.loop.call_later(_PATIENCE_SECONDS, self._look)
+
+    def _look(self) -> None:
+        if self._is_reading():
+            self._look_again()
+        else:
+            self.transport.abort()
+
+    def _stop_looking(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+    def _is_reading(self) -> bool:
+        """Whether the caller took some of what it has still to get since this was last asked."""
+        before, self._unread = self._unread, self.transport.get_write_buffer_size()
+        return 0 < self._unread < before
 
     def handle_websocket_upgrade(self, event: Any) -> None:
         self._stop_waiting()

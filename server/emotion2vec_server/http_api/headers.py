@@ -1,4 +1,5 @@
-"""Headers that keep a browser from doing what the page does not need."""
+"""Headers: those that keep a browser from doing what the page does not need, and those that no
+request may have."""
 
 from __future__ import annotations
 
@@ -6,6 +7,8 @@ from typing import Final
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from emotion2vec_server.http_api.problem import HttpError, problem_response
 
 _STRICT: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -17,7 +20,7 @@ _DOCS: Final = _STRICT.replace("style-src 'self'", "style-src 'self' 'unsafe-inl
 
 
 class SecurityHeaders:
-    """Adds them to every response."""
+    """Adds its headers to every response, and refuses requests that can be read in two ways."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -25,6 +28,12 @@ class SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        if _is_ambiguous(scope):
+            error = HttpError(400, "the request has two lengths: send one")
+            response = problem_response(error)
+            response.headers["connection"] = "close"
+            await response(scope, receive, send)
             return
         policy = _DOCS if scope["path"].startswith("/docs") else _STRICT
 
@@ -38,3 +47,10 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+
+def _is_ambiguous(scope: Scope) -> bool:
+    """Whether a proxy before us may take another length for the body's than h11 does: by RFC 9112
+    (6.3) an attempt to smuggle a request past it."""
+    names = {name for name, _ in scope["headers"]}
+    return {b"content-length", b"transfer-encoding"} <= names
