@@ -67,6 +67,7 @@ def test_reflection(demo_server: RunningServer) -> None:
         file = database.FindFileContainingSymbol(NAME)
         assert [method.name for method in file.service[0].method] == [
             "Recognize",
+            "RecognizeRecording",
             "StreamRecognize",
             "ListModels",
             "GetModel",

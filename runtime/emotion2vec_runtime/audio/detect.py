@@ -19,6 +19,8 @@ from emotion2vec_runtime.errors import InvalidRequestError
 
 HEAD_BYTES: Final = 1 << 14
 """Bytes of a container that hold what it says of itself."""
+_STEADY: Final = frozenset({Format.AIFF, Format.CAF, Format.W64, Format.WAV})
+"""As many bytes for each second."""
 RAW_FORMATS: Final = {
     Encoding.LINEAR16: SampleFormat.S16,
     Encoding.FLOAT32: SampleFormat.F32,
@@ -105,7 +107,12 @@ def with_missing_bytes(
     """`losses`, and that bytes are missing where the container of `size` bytes states more and
     nothing else tells."""
     stated = headers.stated_bytes(head, found.format)
-    if stated is None or size >= stated or any(loss.kind is LossKind.TRUNCATED for loss in losses):
+    if stated is None or size >= stated:
         return losses
+    others = tuple(loss for loss in losses if loss.kind is not LossKind.TRUNCATED)
+    if any(loss.stated_seconds is not None for loss in losses if loss not in others):
+        return losses
+    estimate = heard_seconds * stated / size if found.format in _STEADY else None
+    lost = None if estimate is None else estimate - heard_seconds
     message = f"the recording is cut short: it says that it has {stated} bytes, and has {size}"
-    return (*losses, Loss(LossKind.TRUNCATED, None, heard_seconds, None, message))
+    return (*others, Loss(LossKind.TRUNCATED, estimate, heard_seconds, lost, message))

@@ -10,6 +10,7 @@ from emotion2vec_runtime.audio.sniff import mpeg_frame_rate, mpeg_frame_samples
 
 _UNKNOWN_32: Final = (0, 0xFFFFFFFF, 0x7FFFFFFF)
 """Left behind by writers that could not seek back."""
+_ASF_FILE_PROPERTIES: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _SEGMENT: Final = b"\x18\x53\x80\x67"
 _TAG_WITHIN = 64
 """Bytes from an MP3's beginning within which its length stands, behind the first frame's header."""
@@ -34,7 +35,19 @@ def length(head: bytes, form: Format) -> Length:
     if form is Format.MP4:
         # A fragmented one tells of the fragments that have come.
         return Length(is_told=b"mvex" not in head and b"moof" not in head)
+    if form is Format.ASF:
+        return _asf_length(head)
     return Length(is_told=form.states_length)
+
+
+def _asf_length(head: bytes) -> Length:
+    # Advanced Systems Format, 3.2: the file properties; 100 ns, of which the preroll (ms) is none.
+    at = head.find(_ASF_FILE_PROPERTIES)
+    if at < 0 or len(head) < at + 88:
+        return Length()
+    play, _, preroll = struct.unpack_from("<3Q", head, at + 64)
+    seconds = play / 1e7 - preroll / 1e3
+    return Length(True, seconds) if seconds > 0 else Length()
 
 
 def _mp3_length(head: bytes) -> Length:
@@ -81,6 +94,8 @@ def stated_bytes(head: bytes, form: Format) -> int | None:
             return _after_header(head, 4, ">I")
         case Format.W64:
             return _number(head, 16, "<Q")
+        case Format.CAF:
+            return _caf_bytes(head)
         case Format.MATROSKA:
             return _matroska_bytes(head)
         case _:
@@ -96,6 +111,17 @@ def _number(head: bytes, at: int, kind: str) -> int | None:
     if len(head) < at + struct.calcsize(kind):
         return None
     return int(struct.unpack_from(kind, head, at)[0])
+
+
+def _caf_bytes(head: bytes) -> int | None:
+    # Core Audio Format: chunks of a type and a size of 64 bits, -1 where it is not known yet.
+    at = 8
+    while at + 12 <= len(head):
+        name, size = struct.unpack_from(">4sq", head, at)
+        if name == b"data" or size < 0:
+            return at + 12 + size if size >= 0 else None
+        at += 12 + size
+    return None
 
 
 def _matroska_bytes(head: bytes) -> int | None:

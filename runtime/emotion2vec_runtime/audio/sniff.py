@@ -35,7 +35,6 @@ _SIGNATURES: Final = (
     (re.compile(rb"\0\0\x01\xba"), Format.MPEG_PS),
     (re.compile(rb"wvpk"), Format.WAVPACK),
     (re.compile(rb"TTA1"), Format.TTA),
-    (re.compile(rb"Creative Voice File\x1a"), Format.VOC),
 )
 _ID3_HEADER = 10
 _MAX_ID3_TAGS = 4

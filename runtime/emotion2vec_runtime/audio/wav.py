@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import struct
+import sys
 from collections.abc import Generator, Iterator
 from typing import Final, NamedTuple
 
@@ -45,8 +46,9 @@ _SLACK: Final = 0.01
 """Seconds; less is rounding."""
 _NAME: Final = re.compile(rb"[A-Za-z0-9_ -]{4}")
 _MAX_CHUNKS = 10_000
-_TRAILERS: Final = (b"TAG", b"APETAGEX", b"ID3", b"3DI")
+_TRAILER: Final = re.compile(rb"TAG|APET|ID3[\x02-\x04]|3DI")
 """What taggers append to any file."""
+_TRAILER_BYTES = 4
 
 
 class _Format(NamedTuple):
@@ -153,7 +155,7 @@ class WavParser:
                 # Another file was appended to this one.
                 yield from self._skip(_RIFF)
                 continue
-            if not _NAME.fullmatch(name):
+            if not _NAME.fullmatch(name) or _TRAILER.match(name):
                 break
             yield from self._skip(_HEADER)
             yield from self._read_chunk(name, size)
@@ -185,15 +187,17 @@ class WavParser:
             left = self._long_size or None
         if left is not None:
             self._stated += left / form.frame / form.sample_rate
+        count = 0
         while left is None or left >= form.frame:
             if not (yield from self._has(form.frame)):
                 break
-            count = min(len(self._ahead), len(self._ahead) if left is None else left)
-            piece = self._take(count // form.frame * form.frame)
+            size = len(self._ahead) if left is None else min(len(self._ahead), left)
+            piece = self._take(size // form.frame * form.frame)
             left = None if left is None else left - len(piece)
-            self._heard += len(piece) / form.frame / form.sample_rate
+            count += len(piece)
             yield from sample_blocks(piece, *form)
-        yield from self._skip(left or 0)
+        self._heard += count / form.frame / form.sample_rate
+        yield from self._skip(sys.maxsize if left is None else left)
 
     def _skip_padding(self) -> Iterator[None]:
         """Chunks of an odd size have a byte of padding behind them, which some writers forget."""
@@ -203,13 +207,15 @@ class WavParser:
             self._take(1)
 
     def _count_left_over(self) -> Iterator[None]:
-        is_first = True
+        if (yield from self._has(_TRAILER_BYTES)) and _TRAILER.match(self._ahead):
+            yield from self._skip(sys.maxsize)
+        count, is_padding = 0, True
         while (yield from self._has(1)):
-            piece = bytes(self._take(len(self._ahead)))
-            if is_first and piece.startswith(_TRAILERS):
-                return
-            is_first = False
-            self._left_over += len(piece) if piece.strip(b"\0") else 0
+            piece = self._take(len(self._ahead))
+            count += len(piece)
+            is_padding = is_padding and not bytes(piece).strip(b"\0")
+        if not is_padding:
+            self._left_over += count
 
     def _has(self, count: int) -> Generator[None, None, bool]:
         """Whether so many bytes lie ahead; waits for them."""

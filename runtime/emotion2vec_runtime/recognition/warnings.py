@@ -56,6 +56,7 @@ class Source(Protocol):
     def source_rate(self) -> int:
         """Hz; 0 while it isn't known."""
         ...
+
     @property
     def source_channels(self) -> int: ...
     @property

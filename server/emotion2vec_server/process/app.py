@@ -13,6 +13,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
+from emotion2vec_runtime.audio import start_decoders
+
 from emotion2vec_server.grpc_api.edge import Edge
 from emotion2vec_server.grpc_api.server import GrpcServer, ServerLimits, Tls
 from emotion2vec_server.grpc_api.service import EmotionRecognitionService
@@ -35,6 +37,7 @@ from emotion2vec_server.streaming.reader import StreamLimits
 if TYPE_CHECKING:
     from emotion2vec_server.http_api.server import HttpServer, HttpTls
 
+_DECODE_THREADS_A_CORE = 2
 _STREAM_SHARE = 0.8
 """Of the drain time; the rest is for their final results."""
 _SLOWEST = 2
@@ -105,7 +108,7 @@ class Server:
 
         Raises:
             StartupError: a port can't be had.
-            LoadError: a model can't be loaded.
+            LoadError: a model can't be loaded, or no decoder started.
         """
         settings = self._settings
         await self._health.wait()
@@ -120,7 +123,10 @@ class Server:
         if settings.metrics:
             port, self._stop_metrics = self._metrics.serve(settings.host, settings.metrics_port)
             _log.info(f"metrics on http://{_at(settings.host, port)}/metrics")
-        models = await _in_thread(lambda: load_models(settings, self._metrics, self._health.model))
+        models, _ = await asyncio.gather(
+            _in_thread(lambda: load_models(settings, self._metrics, self._health.model)),
+            asyncio.to_thread(start_decoders),
+        )
         self._catalog.open(models)
         await self._health.serve()
         _log.info(f"serving on {_at(settings.host, self.port)}")
@@ -239,7 +245,7 @@ async def run(settings: Settings) -> None:
 
     Raises:
         StartupError: the server could not start.
-        LoadError: a model can't be loaded.
+        LoadError: a model can't be loaded, or no decoder started.
     """
     stop = asyncio.Event()
     _handle_signals(stop.set)
@@ -303,9 +309,9 @@ def _at(host: str, port: int) -> str:
 
 
 def _decode_threads(settings: Settings) -> int:
-    """PyAV takes the interpreter's lock for every packet: threads that fight for it double what an
-    MP3 costs, and the model wants the cores as well."""
-    return settings.decode_threads or max(1, available_cores() // 2)
+    """Mostly they wait for decoder processes; with fewer, those would be idle while a thread waits for
+    its turn to take what has been decoded."""
+    return settings.decode_threads or _DECODE_THREADS_A_CORE * available_cores()
 
 
 def _left(end: float) -> float:

@@ -97,9 +97,7 @@ class Settings(BaseSettings):
         0,
         description="Batches at once, over all GPUs; 0: 2 on a GPU, by core count on a CPU.",
     )
-    decode_threads: AutoCount = Field(
-        0, description="Audio decoding threads; 0: half of the cores."
-    )
+    decode_threads: AutoCount = Field(0, description="Audio decoding threads; 0: two a core.")
 
     max_batch_seconds: Annotated[float, Field(gt=0, le=_MOST_BATCH_SECONDS)] = Field(
         MAX_BATCH_SECONDS,
@@ -110,7 +108,8 @@ class Settings(BaseSettings):
     max_queue_size: Count = Field(2048, description="Most clips waiting for the model.")
 
     max_message_bytes: Annotated[int, Field(ge=1, le=2**31 - 1)] = Field(
-        64 * 2**20, description="Largest request: 300 s in CD quality are 53 MB."
+        16 * 2**20,
+        description="Largest message; what is larger is sent in pieces, by RecognizeRecording.",
     )
     max_uploads: Count = Field(
         1024, description="Most requests that wait, arrive or are decoded at once."

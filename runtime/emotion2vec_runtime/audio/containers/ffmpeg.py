@@ -8,12 +8,16 @@ decoders may be opened, and a request to open anything else fails.
 from __future__ import annotations
 
 import errno
+import pkgutil
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any, Final, NamedTuple, NoReturn, cast
 
 import av
+import av.logging
 import numpy as np
 from av.audio.fifo import AudioFifo
+from av.container import InputContainer
 from av.packet import Packet
 from numpy.typing import NDArray
 
@@ -22,26 +26,17 @@ from emotion2vec_runtime.audio.containers.formats import DECODERS, Format
 from emotion2vec_runtime.audio.containers.ogg import Readable
 from emotion2vec_runtime.audio.containers.timeline import Placed
 from emotion2vec_runtime.audio.samples import scale_integers
-from emotion2vec_runtime.audio.source import Block, undecodable
+from emotion2vec_runtime.audio.source import Block, check_shape, undecodable
 
-_BLOCK = 8192
+_BLOCK = 1 << 15
 """Frames joined to one block: codecs give as few as 16 at a time."""
 _MAX_STREAMS = 16
 _READ_BYTES = 1 << 15
+_MAX_BARREN = 10_000
+"""Packets in a row that give no sound before the rest is taken for garbage. Damage costs few, and a
+hole of minutes thousands; without a bound, a file of tiny broken packets costs minutes."""
 _UNSUPPORTED_AAC: Final = {17: "ER-AAC-LC", 23: "AAC-LD", 36: "MPEG-4 ALS", 39: "AAC-ELD"}
 """Audio object types of ISO/IEC 14496-3, table 1.17, that FFmpeg does not decode, or not all of."""
-
-
-class Frame(NamedTuple):
-    """Some decoded samples."""
-
-    audio: av.AudioFrame
-    rate: int
-    channels: int
-    size: int
-    """Samples of each channel."""
-    time: float | None
-    """Seconds at which it is to be heard, where the container says so."""
 
 
 class Decoded(NamedTuple):
@@ -49,9 +44,7 @@ class Decoded(NamedTuple):
 
     size: int
     """Bytes of the packet; 0 at the end of the file."""
-    seconds: float
-    """How long the container says that the packet lasts; 0 where it does not."""
-    frames: list[Frame]
+    frames: list[av.AudioFrame]
     is_broken: bool
 
 
@@ -66,13 +59,33 @@ class AudioTrack:
                 that is not decoded.
         """
         self._format = form
+        self.has_complained = False
+        """Whether FFmpeg has called something an error so far."""
+        av.logging.set_level(av.logging.ERROR)
+        # Else what the last file was blamed for is not said again of this one.
+        av.logging.set_skip_repeated(False)
+        self._log = av.logging.Capture()
+        self._complaints = self._log.__enter__()
+        try:
+            self._container = self._open(file)
+        except BaseException:
+            self._log.__exit__(None, None, None)
+            raise
+        try:
+            self._stream = self._find_audio()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, file: Readable) -> InputContainer:
+        form = self._format
         options = {
             "codec_whitelist": ",".join(sorted(DECODERS)),
             "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2" if form is Format.MP4 else form.demuxer,
             "max_streams": str(_MAX_STREAMS),
         }
         try:
-            self._container = av.open(
+            return av.open(
                 file,
                 "r",
                 format=form.demuxer,
@@ -83,17 +96,16 @@ class AudioTrack:
             )
         except (av.FFmpegError, ValueError) as error:
             raise undecodable(_why_closed(form)) from error
-        try:
-            self._stream = self._find_audio()
-        except BaseException:
-            self._container.close()
-            raise
 
     def __enter__(self) -> AudioTrack:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._container.close()
+        self._log.__exit__(None, None, None)
 
     @property
     def stated_seconds(self) -> float | None:
@@ -108,11 +120,26 @@ class AudioTrack:
     def decode(self) -> Iterator[Decoded]:
         """Every packet in order, decoded; the last one flushes the decoder."""
         context = self._stream.codec_context
+        barren = 0
         try:
             for packet in self._container.demux(self._stream):
-                yield _decode_packet(context, packet)
+                decoded = _decode_packet(context, packet)
+                self._read_log()
+                yield decoded
+                barren = 0 if decoded.frames else barren + 1
+                if barren > _MAX_BARREN:
+                    break
+            else:
+                return
         except av.FFmpegError:
-            yield Decoded(0, 0.0, [], is_broken=True)
+            pass
+        yield Decoded(0, [], is_broken=True)
+
+    def _read_log(self) -> None:
+        if self._complaints:
+            # A video's own decoder is not on the list of those for audio.
+            self.has_complained |= any("whitelist" not in log[2] for log in self._complaints)
+            self._complaints.clear()
 
     def why_silent(self) -> str:
         """What to say of a track of which nothing could be decoded."""
@@ -151,22 +178,21 @@ def _why_closed(form: Format) -> str:
     return f"the {form.title} file is damaged, cut or empty: send the whole file"
 
 
+def load_all() -> None:
+    """Loads what PyAV otherwise loads when a file has a use for it."""
+    for module in pkgutil.walk_packages(av.__path__, "av."):
+        if not module.name.endswith("__main__"):
+            import_module(module.name)
+
+
 def _decode_packet(context: av.AudioCodecContext, packet: Packet[Any]) -> Decoded:
     """Decodes one packet; an empty one, the last, flushes."""
-    seconds = float(packet.duration * packet.time_base) if packet.duration else 0.0
     size = packet.size
     try:
         frames = context.decode(packet)
     except av.FFmpegError:
-        return Decoded(size, seconds, [], is_broken=size > 0)
-    return Decoded(size, seconds, [_frame(audio) for audio in frames], packet.is_corrupt)
-
-
-def _frame(audio: av.AudioFrame) -> Frame:
-    time = None
-    if audio.pts is not None and audio.time_base is not None:
-        time = float(audio.pts * audio.time_base)
-    return Frame(audio, audio.sample_rate, audio.layout.nb_channels, audio.samples, time)
+        return Decoded(size, [], is_broken=size > 0)
+    return Decoded(size, frames, packet.is_corrupt)
 
 
 class Joiner:
@@ -176,28 +202,36 @@ class Joiner:
         self._fifo = AudioFifo()
         self._shape = (0, 0, "")
 
-    def add(self, frame: Frame, placed: Placed) -> Iterator[Block]:
-        """Adds a frame as it was placed; yields what is to be heard by now."""
-        shape = (frame.rate, frame.channels, frame.audio.format.name)
+    def add(self, frame: av.AudioFrame, placed: Placed | None) -> Iterator[Block]:
+        """Adds a frame as it was placed; yields what is to be heard by now.
+
+        Raises:
+            InvalidRequestError: its sample rate or channels are not supported.
+        """
+        rate, channels = frame.sample_rate, frame.layout.nb_channels
+        shape = (rate, channels, frame.format.name)
         if shape != self._shape:
+            check_shape(rate, channels)
             yield from self.flush()
-            self._fifo = AudioFifo()
-            self._shape = shape
-        if placed.silence:
-            yield from self._silence(placed.silence)
-        if (placed.start, placed.stop) != (0, frame.size):
-            yield from self.flush()
-            if placed.start < placed.stop:
-                yield Block(frame.rate, _to_float(frame.audio)[:, placed.start : placed.stop])
+            # A queue takes frames of one shape, and does not notice if there are more channels.
+            self._fifo, self._shape = AudioFifo(), shape
+        if placed is not None:
+            yield from self._add_part(frame, placed)
             return
         # Where the frame belongs is decided already, and the queue takes no jumps.
-        frame.audio.pts = None
-        self._fifo.write(frame.audio)
+        frame.pts = None
+        self._fifo.write(frame)
         if self._fifo.samples >= _BLOCK:
             yield from self.flush()
 
-    def _silence(self, count: int) -> Iterator[Block]:
+    def _add_part(self, frame: av.AudioFrame, placed: Placed) -> Iterator[Block]:
         yield from self.flush()
+        if placed.silence:
+            yield from self._silence(placed.silence)
+        if placed.start < placed.stop:
+            yield Block(frame.sample_rate, _to_float(frame)[:, placed.start : placed.stop])
+
+    def _silence(self, count: int) -> Iterator[Block]:
         rate, channels, _ = self._shape
         while count > 0:
             size = min(count, _BLOCK)

@@ -33,7 +33,6 @@ class Format(Enum):
     MPEG_PS = ("MPEG program stream", "mpeg")
     WAVPACK = ("WavPack", "wv")
     TTA = ("True Audio", "tta")
-    VOC = ("VOC", "voc")
 
     @property
     def title(self) -> str:

@@ -54,9 +54,8 @@ class Chain:
 
     def read_page(self) -> bytes:
         """The next page of this link, or junk before one; nothing at the link's end."""
-        self._fill(_HEADER)
-        if not self._ahead:
-            return b""
+        if not self._fill(_HEADER):
+            return self._take(len(self._ahead))
         if not self._ahead.startswith(_CAPTURE):
             return self._take(self._junk())
         flags = self._ahead[5]
@@ -70,8 +69,6 @@ class Chain:
         return self._take(min(length, len(self._ahead)))
 
     def _page_size(self) -> int:
-        if not self._fill(_HEADER):
-            return len(self._ahead)
         segments = self._ahead[26]
         if not self._fill(_HEADER + segments):
             return len(self._ahead)

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from emotion2vec_runtime.audio.containers.ffmpeg import AudioTrack, Decoded, Joiner
+from emotion2vec_runtime.audio.containers.ffmpeg import AudioTrack, Joiner
 from emotion2vec_runtime.audio.containers.formats import Format
 from emotion2vec_runtime.audio.containers.ogg import Chain, Readable
 from emotion2vec_runtime.audio.containers.timeline import Timeline
 from emotion2vec_runtime.audio.headers import Length
 from emotion2vec_runtime.audio.loss import Loss, LossKind
-from emotion2vec_runtime.audio.source import Block, check_shape, undecodable
+from emotion2vec_runtime.audio.source import Block, undecodable
 from emotion2vec_runtime.errors import InvalidRequestError
 
-_MAX_BARREN = 10_000
-"""Packets in a row that give no sound before the rest is taken for garbage. Damage costs few, and a
-hole of minutes thousands; without a bound, a file of tiny broken packets costs minutes."""
 _SLACK: Final = 0.1
 """Seconds by which a whole file may be shorter than it says: rounded times, and an encoder's
 run-in that only some count. A frame of its codec counts as well."""
@@ -83,41 +80,39 @@ class ContainerSource:
         timeline = Timeline(stated, clips=clips, padding=self._length.padding)
         joiner = Joiner()
         usual = _UsualPacket()
-        for decoded in self._until_barren(track):
-            if decoded.is_broken and timeline.heard:
-                self._ends_broken = True
-                if self._format in _UNTIMED:
-                    timeline.skip(usual.seconds_beyond_one(decoded))
-            for frame in decoded.frames:
-                check_shape(frame.rate, frame.channels)
-                placed = timeline.place(frame.time, frame.size, frame.rate)
-                if self._ends_broken:
-                    self._has_damage, self._ends_broken = True, False
+        for size, frames, is_broken in track.decode():
+            for frame in frames:
+                placed = timeline.place(frame.time, frame.samples, frame.sample_rate)
                 yield from joiner.add(frame, placed)
-            if not decoded.is_broken:
-                usual.add(decoded)
+            if frames and size and self._ends_broken:
+                self._has_damage, self._ends_broken = True, False
+            if is_broken:
+                self._note_damage(size, timeline, usual)
+            elif size:
+                usual.add(size)
             if self._is_prompt:
                 yield from joiner.flush()
         yield from joiner.flush()
+        if track.has_complained and stated is None and not self._ends_broken:
+            # Nothing else would tell that something is missing.
+            self._has_damage = True
         self._heard += timeline.heard
         self._lost += timeline.lost
         self._slack = max(self._slack, 1.5 * timeline.longest_frame)
         if stated is not None:
             self._stated = (self._stated or 0.0) + stated
 
-    def _until_barren(self, track: AudioTrack) -> Iterator[Decoded]:
-        barren = 0
-        for decoded in track.decode():
-            barren = 0 if decoded.frames else barren + 1
-            if barren > _MAX_BARREN:
-                self._has_damage = True
-                return
-            yield decoded
+    def _note_damage(self, size: int, timeline: Timeline, usual: _UsualPacket) -> None:
+        # What a stream begins with before its first whole frame is no damage.
+        if timeline.heard:
+            self._ends_broken = True
+        if self._format in _UNTIMED:
+            timeline.skip(usual.seconds_beyond_one(size, timeline.heard))
 
     def _find_losses(self) -> Iterator[Loss]:
         heard, lost, stated = self._heard, self._lost, self._stated
         if self._has_damage or lost:
-            said = f"{lost:.2f} s are heard as silence" if lost else "parts can't be decoded"
+            said = f"{lost:.2f} s are heard as silence" if lost else "parts of it can't be decoded"
             yield Loss(
                 LossKind.DAMAGED, stated, heard, lost or None, f"the recording is damaged: {said}"
             )
@@ -147,20 +142,18 @@ class ContainerSource:
 
 
 class _UsualPacket:
-    """The mean size and length of the packets so far."""
+    """The mean size of the packets so far."""
 
     def __init__(self) -> None:
         self._bytes = self._count = 0
-        self._seconds = 0.0
 
-    def add(self, decoded: Decoded) -> None:
-        if decoded.size:
-            self._bytes += decoded.size
-            self._count += 1
-            self._seconds += decoded.seconds
+    def add(self, size: int) -> None:
+        self._bytes += size
+        self._count += 1
 
-    def seconds_beyond_one(self, decoded: Decoded) -> float:
-        """How much longer a broken packet lasts than the one that its container counts it as."""
-        if not self._count or decoded.size < _GROWN * self._bytes / self._count:
+    def seconds_beyond_one(self, size: int, heard: float) -> float:
+        """How much longer a broken packet lasts than the one that its container counts it as, if
+        all packets so far last `heard` seconds."""
+        if not self._count or size < _GROWN * self._bytes / self._count:
             return 0.0
-        return self._seconds * (decoded.size / self._bytes - 1 / self._count)
+        return heard * (size / self._bytes - 1 / self._count)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from emotion2vec_runtime.arrays import Float32
 from emotion2vec_runtime.audio.mix import require_finite
@@ -13,10 +12,6 @@ from emotion2vec_runtime.audio.workers.job import Job, Summary
 from emotion2vec_runtime.audio.workers.link import LARGEST, BrokenLinkError, Kind, Message
 from emotion2vec_runtime.audio.workers.process import MEMORY_BYTES, Decoder
 from emotion2vec_runtime.errors import TooLargeError
-
-_PATIENCE: Final = 120.0
-"""Seconds without a word from a decoder until it is given up. What bounds its work is its CPU time,
-at a tenth of this; the rest is for a machine that has no time for it."""
 
 
 class Conversation:
@@ -56,7 +51,7 @@ class Conversation:
         try:
             while True:
                 self._decoder.link.send(message)
-                answer = self._decoder.link.receive(_PATIENCE)
+                answer = self._decoder.link.receive()
                 if answer.kind is Kind.WANT:
                     return
                 if answer.kind is not Kind.HEARD:

@@ -74,8 +74,13 @@ class Link(Protocol):
         """Raises `BrokenLinkError` where the other side is gone."""
         ...
 
-    def receive(self, seconds: float | None = None) -> Message:
-        """Raises `BrokenLinkError` where the other side is gone, or silent for `seconds`."""
+    def receive(self) -> Message:
+        """Raises `BrokenLinkError` where the other side is gone, or silent for too long."""
+        ...
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the other side is there, between two conversations."""
         ...
 
     def close(self) -> None: ...
@@ -84,8 +89,11 @@ class Link(Protocol):
 class SocketLink:
     """To another process: a SOCK_SEQPACKET socket, so a message is a packet."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, patience: float | None = None) -> None:
+        """`patience`: seconds to wait for the other side; None for ever."""
+        connection.settimeout(patience)
         self._connection = connection
+        self._patience = patience
 
     def send(self, message: Message) -> None:
         try:
@@ -93,13 +101,26 @@ class SocketLink:
         except OSError as error:
             raise BrokenLinkError from error
 
-    def receive(self, seconds: float | None = None) -> Message:
+    def receive(self) -> Message:
         try:
-            self._connection.settimeout(seconds)
             packet = self._connection.recv(LARGEST + 1)
             return Message(Kind(packet[:1]), packet[1:])
         except (OSError, ValueError) as error:
             raise BrokenLinkError from error
+
+    @property
+    def is_open(self) -> bool:
+        # It is silent, unless it has hung up, or speaks unasked.
+        self._connection.setblocking(False)
+        try:
+            self._connection.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        finally:
+            self._connection.settimeout(self._patience)
+        return False
 
     def close(self) -> None:
         self._connection.close()
@@ -119,14 +140,17 @@ class QueueLink:
     def send(self, message: Message) -> None:
         self._outgoing.put(message)
 
-    def receive(self, seconds: float | None = None) -> Message:
-        try:
-            message = self._incoming.get(timeout=seconds)
-        except queue.Empty as error:
-            raise BrokenLinkError from error
+    def receive(self) -> Message:
+        message = self._incoming.get()
         if message is None:
+            # FFmpeg may ask again for what it was told that it can't have.
+            self._incoming.put(None)
             raise BrokenLinkError
         return message
+
+    @property
+    def is_open(self) -> bool:
+        return self._incoming.empty()
 
     def close(self) -> None:
         self._outgoing.put(None)

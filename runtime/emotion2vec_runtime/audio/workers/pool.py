@@ -13,8 +13,11 @@ from emotion2vec_runtime.arrays import Float32
 from emotion2vec_runtime.audio.workers.conversation import Conversation
 from emotion2vec_runtime.audio.workers.job import Job, Summary
 from emotion2vec_runtime.audio.workers.process import IS_ISOLATED, Decoder, ThreadDecoder, Zygote
-from emotion2vec_runtime.errors import BusyError, RequestError
+from emotion2vec_runtime.errors import BusyError, LoadError, RequestError
 
+A_CORE: Final = 2
+"""Decoders a core: while the owner's thread waits for its turn to take what one of them has done,
+others work."""
 MAX_LIVE: Final = 256
 """Live recordings at once: each has a decoder of its own, of about 10 MB."""
 
@@ -23,9 +26,9 @@ class Pool:
     """Lends decoders."""
 
     def __init__(self, size: int | None = None, max_live: int = MAX_LIVE) -> None:
-        """`size`: recordings decoded at once; one a core by default."""
+        """`size`: recordings decoded at once; `A_CORE` for each core by default."""
         self._zygote = Zygote()
-        self._room = threading.BoundedSemaphore(size or os.cpu_count() or 1)
+        self._room = threading.BoundedSemaphore(size or A_CORE * (os.cpu_count() or 1))
         self._live_room = threading.BoundedSemaphore(max_live)
         self._lock = threading.Lock()
         self._idle: list[Decoder] = []
@@ -58,9 +61,7 @@ class Pool:
     def _lend(self) -> Iterator[Decoder]:
         """A decoder for one whole recording; waits for one. Whoever finds it broken ends it."""
         with self._room:
-            with self._lock:
-                decoder = self._idle.pop() if self._idle else None
-            decoder = decoder or self._start()
+            decoder = self._idle_decoder() or self._start()
             try:
                 yield decoder
             except BaseException:
@@ -102,6 +103,17 @@ class Pool:
             decoder.end()
         self._zygote.close()
 
+    def _idle_decoder(self) -> Decoder | None:
+        while True:
+            with self._lock:
+                if not self._idle:
+                    return None
+                decoder = self._idle.pop()
+            if decoder.link.is_open:
+                return decoder
+            # It was killed while nobody needed it.
+            decoder.end()
+
     def _start(self, file: BinaryIO | None = None) -> Decoder:
         if IS_ISOLATED:
             return self._zygote.fork(file)
@@ -111,3 +123,17 @@ class Pool:
 POOL: Final = Pool()
 """The one of this process; it starts nothing until it is needed."""
 atexit.register(POOL.close)
+
+
+def start_decoders() -> None:
+    """Starts a decoder ahead, so that the first recording need not wait for it.
+
+    Raises:
+        LoadError: no process can be started.
+    """
+    try:
+        POOL.start()
+    except BusyError as error:
+        raise LoadError(
+            "decoder processes can't be started: see the limits on processes"
+        ) from error

@@ -15,9 +15,13 @@ import numpy as np
 
 from emotion2vec_runtime.arrays import Float32
 from emotion2vec_runtime.audio.workers.link import BrokenLinkError, Link, SocketLink, queue_links
+from emotion2vec_runtime.errors import BusyError
 
 MEMORY_BYTES: Final = 1 << 20
 """Of the memory that audio comes back in: 16 s of one channel."""
+_PATIENCE: Final = 120.0
+"""Seconds without a word from a decoder until it is given up. What bounds its work is its CPU time,
+at a tenth of this; the rest is for a machine that has no time for it."""
 IS_ISOLATED: Final = sys.platform == "linux"
 """Whether decoders are processes of their own here."""
 _ZYGOTE: Final = "emotion2vec_runtime.audio.workers.zygote"
@@ -84,7 +88,7 @@ class Zygote:
         """A new decoder that reads whole recordings from `file`, or from memory.
 
         Raises:
-            OSError: no process can be started.
+            BusyError: no process can be started.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         memory = os.memfd_create("audio")
@@ -92,7 +96,9 @@ class Zygote:
             os.ftruncate(memory, MEMORY_BYTES)
             content = file or cast(BinaryIO, os.fdopen(os.memfd_create("recording"), "w+b", 0))
             process = self._request_fork([theirs.fileno(), content.fileno(), memory])
-        return ForkedDecoder(SocketLink(ours), content, memory, lambda: self._kill(process))
+        return ForkedDecoder(
+            SocketLink(ours, _PATIENCE), content, memory, lambda: self._kill(process)
+        )
 
     def close(self) -> None:
         """Ends it and all decoders."""
@@ -115,7 +121,7 @@ class Zygote:
                     pass
                 # It was killed, perhaps for memory: once more, with another.
                 self._forget()
-        raise OSError("decoder processes can't be started")
+        raise BusyError("decoder processes can't be started: try again later")
 
     def _kill(self, process: int) -> None:
         with self._lock:

@@ -15,6 +15,8 @@ import signal
 from pathlib import Path
 from typing import Final
 
+from emotion2vec_runtime.audio.workers.seccomp import refuse_calls
+
 MEMORY_BYTES: Final = 512 << 20
 """Address space beyond what Python and FFmpeg take by themselves. The index of a 12 h MP4 takes a
 third; a file that makes FFmpeg ask for more is none that anybody recorded."""
@@ -49,6 +51,7 @@ def enter() -> None:
         (resource.RLIMIT_NPROC, 0),
     ):
         resource.setrlimit(limit, (value, value))
+    refuse_calls(libc)
 
 
 def begin_turn() -> None:

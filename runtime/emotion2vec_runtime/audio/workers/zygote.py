@@ -19,6 +19,7 @@ import struct
 import sys
 from typing import Final, NoReturn
 
+from emotion2vec_runtime.audio.containers.ffmpeg import load_all
 from emotion2vec_runtime.audio.containers.formats import Format
 from emotion2vec_runtime.audio.headers import Length
 from emotion2vec_runtime.audio.workers import sandbox
@@ -60,6 +61,7 @@ def main() -> None:
 
 def _warm_up() -> None:
     """Decodes something, so that what Python loads at its first use is there: a decoder can't."""
+    load_all()
     owner, decoder = queue_links()
     job = Job(Format.AU, Length(), max_seconds=1, separate=False)
     for content in (_BEEP, _BEEP[:4]):
