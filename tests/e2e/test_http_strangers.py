@@ -150,10 +150,15 @@ def test_what_is_sent_is_bounded_before_it_is_read(start: Callable[..., RunningS
 def test_a_large_message_ends_a_stream(demo_server: RunningServer) -> None:
     address = demo_server.http_url.replace("http", "ws") + "/v1/stream"
     with connect(address) as stream:
-        stream.send(b"0" * 2**22)
-        with pytest.raises(ConnectionClosed):
+
+        def send_and_listen() -> None:
+            stream.send(b"0" * 2**22)
             list(iter(stream.recv, None))
-        assert stream.close_code == 1009
+
+        with pytest.raises(ConnectionClosed):
+            send_and_listen()
+        # 1006: the connection went before the close code was read, as more was still being sent.
+        assert stream.close_code in (1009, 1006)
 
 
 def test_a_server_that_stops_loses_no_request(start: Callable[..., RunningServer]) -> None:
