@@ -14,13 +14,13 @@ import grpc
 from emotion2vec.v1 import service_pb2
 from google.protobuf.message import Message
 
-from emotion2vec_server.grpc_api import replies, requests
-from emotion2vec_server.grpc_api.edge import Call, Edge
+from emotion2vec_server.grpc_api.edge import Edge, read_message
 from emotion2vec_server.grpc_api.status import Context
 from emotion2vec_server.serving import long_recordings as long_recordings_use_case
 from emotion2vec_server.serving import recordings as recordings_use_case
 from emotion2vec_server.serving import streams as streams_use_case
 from emotion2vec_server.serving.catalog import Catalog
+from emotion2vec_server.serving.gate import Call
 from emotion2vec_server.serving.long_recordings import (
     LongRecordings,
     RecordingConfig,
@@ -35,6 +35,7 @@ from emotion2vec_server.serving.streams import (
     Streams,
 )
 from emotion2vec_server.serving.uploads import Uploads
+from emotion2vec_server.wire import replies, requests
 
 M = TypeVar("M", bound=Message)
 SERVICE_NAME = service_pb2.DESCRIPTOR.services_by_name["EmotionRecognitionService"].full_name
@@ -84,7 +85,7 @@ class EmotionRecognitionService:
         async def work(call: Call) -> bytes:
             return await self._recordings.recognize(
                 call.caller,
-                lambda: requests.read_message(context),
+                lambda: read_message(context),
                 lambda data: _parse(call, data),
                 replies.recognize_response,
             )
@@ -130,7 +131,7 @@ class EmotionRecognitionService:
         """A call's only message; one of these is small, but who knows what comes."""
         async with self._uploads.receive(
             call.caller.name,
-            lambda: requests.read_message(context),
+            lambda: read_message(context),
             lambda data: requests.parse(kind, data),
         ) as message:
             return message

@@ -40,7 +40,7 @@ def _known_provider(name: str) -> str:
 
 
 class Settings(BaseSettings):
-    """Serve emotion2vec models over gRPC.
+    """Serve emotion2vec models over gRPC and HTTP.
 
     Each flag can also be given in the environment: E2V_PORT for --port, and so on (E2V_MODEL
     takes a JSON list).
@@ -61,6 +61,13 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: Port = Field(50051, description="Port to listen on; 0 picks a free one.")
+    http: bool = Field(True, description="Serve HTTP, WebSockets and the page too.")
+    http_port: Port = Field(8080, description="Port of HTTP; 0 picks a free one.")
+    cors_origin: tuple[str, ...] = Field(
+        (),
+        description="A web site whose pages may call over HTTP, such as https://example.org; may "
+        "be given several times.",
+    )
     precision: Literal["auto", "fp32", "int8", "fp16"] = Field(
         "auto", description="Which of the bundle's artefacts to run."
     )

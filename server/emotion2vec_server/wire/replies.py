@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
@@ -37,29 +38,51 @@ _WARNING_CODES: dict[WarningCode, recognition_pb2.WarningCode] = {
 
 def recognize_response(answer: Answer) -> bytes:
     """The reply to a Recognize call, serialized."""
-    return _recognize_response(answer).SerializeToString()
+    return recognize_message(answer).SerializeToString()
 
 
 def recording_response(opened: OpenRecording, event: RecordingEvent) -> bytes:
     """The message for one event of a recording, serialized."""
+    return recording_message(opened, event).SerializeToString()
+
+
+def recording_message(
+    opened: OpenRecording, event: RecordingEvent
+) -> service_pb2.RecognizeRecordingResponse:
+    """The message for one event of a recording."""
     reply = service_pb2.RecognizeRecordingResponse()
     if isinstance(event, Answer):
-        reply.result.MergeFrom(_recognize_response(event))
+        reply.result.MergeFrom(recognize_message(event))
     else:
         reply.part.MergeFrom(_recording_part(opened, event))
-    return reply.SerializeToString()
+    return reply
 
 
-def _recognize_response(answer: Answer) -> service_pb2.RecognizeResponse:
+def recognize_message(answer: Answer, *, arrays: bool = True) -> service_pb2.RecognizeResponse:
+    """The reply about a whole recording; without `arrays`, which may stand in files beside it, it
+    has no frames, embeddings and audio."""
     reply = service_pb2.RecognizeResponse(request_id=answer.request_id)
-    _fill(reply, answer)
-    manifest, result = answer.model.manifest, answer.result
+    result = answer.result if arrays else _without_arrays(answer.result)
+    _set_result(reply, result)
+    reply.metadata.CopyFrom(_metadata(answer))
+    manifest = answer.model.manifest
     _set_frames(reply, result, manifest)
     for number, channel in enumerate(result.channels):
         message = reply.channel_results.add(channel=number)
         _set_result(message, channel)
         _set_frames(message, channel, manifest)
     return reply
+
+
+def _without_arrays(result: Result) -> Result:
+    return replace(
+        result,
+        frames=None,
+        embedding=None,
+        frame_embeddings=None,
+        processed_audio=None,
+        channels=tuple(map(_without_arrays, result.channels)),
+    )
 
 
 def _recording_part(opened: OpenRecording, event: PartOfTrack) -> service_pb2.RecordingPart:

@@ -10,7 +10,6 @@ from emotion2vec_runtime.errors import InvalidRequestError
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
 
-from emotion2vec_server.grpc_api.status import Context
 from emotion2vec_server.serving.config import Channels, Granularity, RecognitionConfig
 from emotion2vec_server.serving.long_recordings import RecordingConfig, RecordingMessage
 from emotion2vec_server.serving.recordings import RecordingRequest
@@ -61,19 +60,6 @@ def parse(kind: type[M], data: bytes) -> M:
         raise InvalidRequestError(
             "", f"the request is no {kind.DESCRIPTOR.name}; use the .proto files of this server"
         ) from error
-
-
-async def read_message(context: Context) -> bytes:
-    """The only message of a call, serialized.
-
-    Raises:
-        InvalidRequestError: none comes.
-    """
-    data: object = await context.read()
-    if isinstance(data, bytes):
-        return data
-    # Where it was too large, gRPC has told its caller that, and tells us no more than this.
-    raise InvalidRequestError("", "the call carries no request, or one that is too large; send one")
 
 
 def recording_request(message: service_pb2.RecognizeRequest) -> RecordingRequest:

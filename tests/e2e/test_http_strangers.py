@@ -1,0 +1,191 @@
+"""What strangers can make the HTTP door spend is bounded, and the callers of both feel nothing."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+
+import pytest
+import requests
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from tests.e2e.conftest import RunningServer
+from tests.e2e.test_strangers import SPEECH, UPLOAD_SECONDS, memory, seconds_of
+
+POLITE = {"encoding": "LINEAR16", "sample_rate_hertz": "16000"}
+HEAD = b"POST /v1/recognize HTTP/1.1\r\nHost: x\r\n"
+GET = b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n"
+LARGE = 7 * (GET + b"\r\n") + GET + b"Connection: close\r\n\r\n"
+"""Answered with 12 MB: more than the buffers of two sockets hold."""
+STALLED = HEAD + b"Content-Length: 100000\r\n\r\n" + bytes(100)
+
+
+@contextmanager
+def sending(server: RunningServer, *pieces: bytes) -> Iterator[socket.socket]:
+    host, port = server.http_url.removeprefix("http://").split(":")
+    with socket.socket() as opened:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        opened.settimeout(60)
+        opened.connect((host, int(port)))
+        for piece in pieces:
+            opened.sendall(piece)
+        yield opened
+
+
+def is_closed(opened: socket.socket) -> bool:
+    """Waits until it is, whatever comes before."""
+    try:
+        while opened.recv(65536):
+            pass
+    except ConnectionError:
+        pass
+    except TimeoutError:
+        return False
+    return True
+
+
+def received(opened: socket.socket) -> bytes:
+    """All that comes until it is closed."""
+    came = bytearray()
+    with suppress(ConnectionError):
+        while data := opened.recv(2**20):
+            came += data
+    return bytes(came)
+
+
+def call_over_http(calls: int, server: RunningServer) -> None:
+    with requests.Session() as session:
+        for _ in range(calls):
+            reply = session.post(
+                f"{server.http_url}/v1/recognize",
+                params=POLITE,
+                data=SPEECH,
+                timeout=UPLOAD_SECONDS,
+            )
+            assert reply.status_code == 200, reply.text
+
+
+def test_a_thousand_idle_connections_and_stalled_bodies_shut_nobody_out(
+    start: Callable[..., RunningServer],
+) -> None:
+    server = start()
+    before = memory(server)
+    with ExitStack() as opened:
+        for _ in range(1000):
+            opened.enter_context(sending(server))
+        for _ in range(8):
+            opened.enter_context(sending(server, STALLED))
+        # They fail where they are not answered in time.
+        seconds_of(20, server)
+        call_over_http(20, server)
+        assert memory(server) - before < 100 * 2**20
+
+
+def test_nobody_is_waited_for_without_end(start: Callable[..., RunningServer]) -> None:
+    """Who says nothing, half of a head, or goes on behind an answer that has been given."""
+    server = start("--max-upload-seconds", "5", "--stream-idle-seconds", "3")
+    refused = HEAD + b"Content-Encoding: gzip\r\nContent-Length: 100000000\r\n\r\n"
+    upgrade = (
+        b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    with ExitStack() as opened:
+        waiting = [
+            opened.enter_context(sending(server, *pieces))
+            for pieces in ((), (b"POST /v1/rec",), (refused,), (STALLED,), (upgrade,))
+        ]
+        assert all(is_closed(one) for one in waiting)
+
+
+def test_slow_readers_get_all_of_it_and_others_are_not_waited_for(
+    demo_server: RunningServer,
+) -> None:
+    with sending(demo_server, LARGE) as unread, sending(demo_server, LARGE) as slow:
+        unread.recv(1)
+        came, ends = slow.recv(8192), time.monotonic() + 25
+        while time.monotonic() < ends:
+            came += slow.recv(8192)
+            time.sleep(0.1)
+        came += received(slow)
+        with sending(demo_server, LARGE) as quick:
+            assert len(came) == len(received(quick))
+        assert len(received(unread)) + 1 < len(came)
+
+
+def test_a_request_with_two_lengths_is_refused(demo_server: RunningServer) -> None:
+    """A proxy may see two requests in it."""
+    smuggled = b"0\r\n\r\nGET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n"
+    head = HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: %d\r\n\r\n" % len(smuggled)
+    with sending(demo_server, head + smuggled) as opened:
+        came = received(opened)
+    assert came.startswith(b"HTTP/1.1 400 ")
+    assert came.count(b"HTTP/1.1") == 1
+
+
+def test_a_huge_head_is_refused_at_once(demo_server: RunningServer) -> None:
+    for field in (b"X-Long: " + b"x" * 2**20, b"X-Short: y\r\n" * 100_000):
+        with sending(demo_server) as opened:
+            try:
+                opened.sendall(HEAD + field + b"\r\n\r\n")
+            except ConnectionError:
+                continue
+            assert is_closed(opened)
+    call_over_http(1, demo_server)
+
+
+def test_what_is_sent_is_bounded_before_it_is_read(start: Callable[..., RunningServer]) -> None:
+    server = start("--max-recording-seconds", "10")
+    long = (bytes(100_000) for _ in range(10_000))
+    reply = requests.post(f"{server.http_url}/v1/recognize", params=POLITE, data=long)
+    assert reply.status_code == 413
+    assert "--max-recording-seconds" in reply.json()["detail"]
+    assert memory(server, "VmHWM") < 600 * 2**20
+
+
+def test_a_large_message_ends_a_stream(demo_server: RunningServer) -> None:
+    address = demo_server.http_url.replace("http", "ws") + "/v1/stream"
+    with connect(address) as stream:
+
+        def send_and_listen() -> None:
+            stream.send(b"0" * 2**22)
+            list(iter(stream.recv, None))
+
+        with pytest.raises(ConnectionClosed):
+            send_and_listen()
+        # 1006: the connection went before the close code was read, as more was still being sent.
+        assert stream.close_code in (1009, 1006)
+
+
+def test_a_server_that_stops_loses_no_request(start: Callable[..., RunningServer]) -> None:
+    """Callers without retries see answers, until nobody takes their connection."""
+    server = start()
+    outcomes: Counter[str] = Counter()
+
+    def call() -> None:
+        with requests.Session() as session:
+            while True:
+                try:
+                    reply = session.post(
+                        f"{server.http_url}/v1/recognize", params=POLITE, data=SPEECH
+                    )
+                    outcomes[str(reply.status_code)] += 1
+                except requests.ConnectionError as error:
+                    is_refused = "Connection refused" in str(error)
+                    outcomes["refused" if is_refused else str(error)] += 1
+                    return
+
+    callers = [threading.Thread(target=call) for _ in range(16)]
+    for caller in callers:
+        caller.start()
+    while outcomes["200"] < 64:
+        time.sleep(0.01)
+    assert server.stop() == 0
+    for caller in callers:
+        caller.join(60)
+    assert set(outcomes) == {"200", "refused"}
+    assert outcomes["refused"] == len(callers)
