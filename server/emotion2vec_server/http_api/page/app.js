@@ -1,0 +1,270 @@
+// The page, put together.
+
+import { Api } from "./api.js";
+import { byId, element } from "./dom.js";
+import { failureOf } from "./failure.js";
+import { chooseLanguage, currentLanguage, labelText, learnLabels, percent, t, translate } from "./i18n.js";
+import { listenForFiles, showExamples } from "./intake.js";
+import { Library } from "./library.js";
+import { Live } from "./live.js";
+import { MicrophoneError } from "./microphone.js";
+import { problemOf } from "./problem.js";
+import { save, stemOf } from "./download.js";
+import { summaryTable } from "./csv.js";
+import { ResultView } from "./result.js";
+import { keep, keepToken, setting, token } from "./settings.js";
+import { Shelf } from "./shelf.js";
+import { wavOf } from "./wav.js";
+
+class Page {
+  constructor() {
+    this._api = new Api(token);
+    this._library = new Library(this._api, () => this._config());
+    this._shelf = new Shelf(byId("shelf"));
+    this._models = [];
+    this._chosen = null;
+    this._view = null;
+    this._live = null;
+  }
+
+  start() {
+    listenForFiles((files) => this._take(files));
+    this._library.addEventListener("change", ({ detail }) => this._changed(detail));
+    this._shelf.addEventListener("choose", ({ detail }) => this._choose(detail));
+    this._shelf.addEventListener("remove", ({ detail }) => this._remove(detail));
+    for (const button of document.querySelectorAll("[data-opens=microphone]")) {
+      button.addEventListener("click", () => this._record());
+    }
+    byId("clear").addEventListener("click", () => this._library.clear());
+    byId("table").addEventListener("click", () => this._saveTable());
+    byId("language").addEventListener("click", () => this._switchLanguage());
+    byId("model").addEventListener("change", ({ target }) => this._chooseModel(target.value));
+    for (const name of ["channels", "speechOnly"]) {
+      byId(name).checked = setting(name);
+      byId(name).addEventListener("change", ({ target }) => keep(name, target.checked));
+    }
+    byId("token-form").addEventListener("submit", () => this._tokenGiven());
+    document.addEventListener("keydown", (event) => this._key(event));
+    this._speak();
+    this._loadModels();
+  }
+
+  /** RecognitionConfig's fields for the next recording. */
+  _config() {
+    return {
+      ...this._streamConfig(),
+      granularity: "GRANULARITY_FRAME",
+      ...(setting("channels") && { channels: "CHANNELS_SEPARATE" }),
+    };
+  }
+
+  /** The same for a stream, which has one channel, and frames in any case. */
+  _streamConfig() {
+    const model = this._models.some(({ name }) => name === setting("model")) ? setting("model") : "";
+    return {
+      ...(model && { model }),
+      return_embedding: true,
+      return_processed_audio: true,
+      ...(setting("speechOnly") && { speech_only: true }),
+    };
+  }
+
+  _take(files) {
+    if (!files.length) return;
+    const [first] = this._library.add(files);
+    this._choose(first);
+  }
+
+  _choose(recording) {
+    if (this._live) return;
+    this._chosen = recording;
+    this._showShelf();
+    this._showChosen();
+  }
+
+  _remove(recording) {
+    const { recordings } = this._library;
+    const place = recordings.indexOf(recording);
+    const next = recordings[place + 1] ?? recordings[place - 1] ?? null;
+    if (this._chosen === recording) this._chosen = next;
+    this._library.remove(recording);
+    (next ? byId(`recording-${next.id}`) : byId("choose")).focus();
+  }
+
+  /** After the list has changed, or one recording of it. */
+  _changed(recording) {
+    if (!this._library.recordings.includes(this._chosen)) this._chosen = this._library.recordings[0] ?? null;
+    this._showShelf();
+    if (!recording || recording === this._chosen) this._showChosen();
+    if (recording?.isOver) this._announce(recording);
+    if (recording?.error?.status === 401) this._askForToken();
+  }
+
+  _showShelf() {
+    const { recordings } = this._library;
+    const isEmpty = !recordings.length && !this._live;
+    document.body.classList.toggle("empty", isEmpty);
+    byId("welcome").hidden = !isEmpty;
+    byId("work").hidden = isEmpty;
+    byId("shelf-title").textContent = t("files", { count: recordings.length });
+    byId("shelf-tools").hidden = recordings.length < 2;
+    this._shelf.show(recordings, this._live ? null : this._chosen);
+  }
+
+  _showChosen() {
+    if (this._live) return;
+    this._view?.close();
+    this._view = null;
+    const recording = this._chosen;
+    if (recording?.state === "done") {
+      this._view = new ResultView(recording);
+      byId("stage").replaceChildren(this._view.element);
+    } else if (recording?.state === "failed") {
+      byId("stage").replaceChildren(failureOf(recording, () => this._library.retry(recording)));
+    } else if (recording) {
+      byId("stage").replaceChildren(this._working(recording));
+    } else {
+      byId("stage").replaceChildren();
+    }
+  }
+
+  _working(recording) {
+    return element(
+      "div",
+      { class: "working" },
+      element("div", { class: "pulse", "aria-hidden": "true" }, ...Array.from({ length: 5 }, () => element("span"))),
+      element("p", {}, t("working", { name: recording.name })),
+      element("p", { class: "faint" }, t(`state.${recording.state}`)),
+      element("button", { type: "button", class: "quiet", on: { click: () => this._remove(recording) } }, t("cancel")),
+    );
+  }
+
+  _announce({ name, result, error }) {
+    const emotion = result?.emotion;
+    byId("announcer").textContent = error
+      ? t("announce.failed", { name, reason: problemOf(error).title })
+      : t("announce.done", {
+          name,
+          label: emotion ? labelText(emotion.label) : t("no.scores"),
+          percent: emotion ? percent(emotion.confidence) : "",
+        });
+  }
+
+  async _record() {
+    if (this._live) return;
+    const live = new Live(this._api, this._streamConfig(), setting("kind"));
+    this._view?.close();
+    this._view = null;
+    this._live = live;
+    this._showShelf();
+    byId("stage").replaceChildren(live.element);
+    live.addEventListener("end", ({ detail }) => this._recorded(detail));
+    try {
+      await live.start();
+    } catch (error) {
+      if (!(error instanceof MicrophoneError)) throw error;
+      this._stopLive();
+      this._say(t(`microphone.${error.reason}`));
+    }
+  }
+
+  _stopLive() {
+    this._live = null;
+    this._showShelf();
+    this._showChosen();
+  }
+
+  _recorded({ recording, error }) {
+    if (recording) {
+      const { name, samples, rate, reply, result } = recording;
+      this._chosen = this._library.addDone(name, wavOf(samples, rate), reply, result);
+    }
+    this._stopLive();
+    if (this._chosen && recording) this._announce(this._chosen);
+    if (error?.status === 401) this._askForToken();
+    else if (error) this._say(recording ? t("stream.lost") : problemOf(error).title, error.message);
+  }
+
+  /** A short message that goes by itself. */
+  _say(...texts) {
+    const message = byId("message");
+    message.textContent = texts.filter(Boolean).join(" ");
+    message.hidden = false;
+    clearTimeout(this._silence);
+    this._silence = setTimeout(() => (message.hidden = true), 12_000);
+  }
+
+  async _loadModels() {
+    try {
+      this._models = await this._api.models();
+    } catch (error) {
+      if (error.status === 401) this._askForToken();
+      else this._say(problemOf(error).title, problemOf(error).text);
+      return;
+    }
+    this._models.forEach(({ labels }) => learnLabels(labels ?? []));
+    this._showModel();
+    this._speak();
+  }
+
+  _showModel() {
+    const standard = this._models.find(({ is_default: isDefault }) => isDefault) ?? this._models[0];
+    const chosen = this._models.find(({ name }) => name === setting("model")) ?? standard;
+    if (!chosen) return;
+    const select = byId("model");
+    select.replaceChildren(...this._models.map(({ name }) => element("option", { value: name, selected: name === chosen.name }, name)));
+    byId("model-choice").hidden = this._models.length < 2;
+    byId("demo").hidden = !chosen.is_demo;
+  }
+
+  _chooseModel(name) {
+    keep("model", name);
+    this._showModel();
+  }
+
+  _askForToken() {
+    const dialog = byId("token-dialog");
+    if (!dialog.open) dialog.showModal();
+  }
+
+  _tokenGiven() {
+    keepToken(byId("token").value.trim());
+    this._loadModels();
+    for (const recording of this._library.recordings) {
+      if (recording.error?.status === 401) this._library.retry(recording);
+    }
+  }
+
+  _switchLanguage() {
+    chooseLanguage(currentLanguage() === "zh" ? "en" : "zh");
+    this._speak();
+  }
+
+  /** Says everything in the language of the page. */
+  _speak() {
+    translate(document);
+    document.title = `${t("title")} · emotion2vec`;
+    showExamples(byId("examples"), (files) => this._take(files));
+    this._showShelf();
+    this._showChosen();
+  }
+
+  _saveTable() {
+    const entries = this._library.recordings.map(({ name, result, error }) => ({
+      name,
+      result,
+      error: error && [problemOf(error).title, error.message].filter(Boolean).join(": "),
+    }));
+    save(summaryTable(entries), `${stemOf("emotions.csv")}.csv`);
+  }
+
+  /** The space bar plays and pauses, wherever it does nothing else. */
+  _key(event) {
+    const isFree = event.target === document.body || event.target.closest?.("[role=slider]");
+    if (event.key !== " " || !isFree || !this._view) return;
+    event.preventDefault();
+    this._view.toggle();
+  }
+}
+
+new Page().start();
