@@ -1,5 +1,8 @@
 // The server's HTTP and WebSocket API.
 
+import { Parts } from "./parts.js";
+import { seconds } from "./reply.js";
+
 /** What went wrong, as far as anybody can tell. `status` is HTTP's, 0 where there was no answer. */
 export class ApiError extends Error {
   constructor(status, detail, retryAfter = null) {
@@ -10,7 +13,15 @@ export class ApiError extends Error {
   }
 }
 
+const SUBPROTOCOL = "emotion2vec.v1", TOKEN_PREFIX = "base64url.bearer.authorization.";
+const SHORT = 2 ** 20; // bytes; what is longer is answered in parts
 const RETRYABLE = new Set([429, 503]);
+
+/** A text as Base64 that may stand in a header, without padding. */
+function base64url(text) {
+  const bytes = String.fromCharCode(...new TextEncoder().encode(text));
+  return btoa(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
 
 /** Relative to the page, so that it works behind a proxy's path too. */
 const address = (path) => new URL(path, document.baseURI);
@@ -26,9 +37,23 @@ export class Api {
     return (await this._json(await this._fetch("v1/models", {}))).models ?? [];
   }
 
-  /** RecognizeResponse for the bytes of `file`. `config` has RecognitionConfig's fields. */
-  async recognize(file, config, signal) {
-    return this._json(await this._recognize(file, config, signal, "application/json"));
+  /**
+   * RecognizeResponse for the bytes of `file`. `config` has RecognitionConfig's fields; `progress` is
+   * called with the seconds that have been recognised, where there is time to.
+   */
+  async recognize(file, config, signal, progress) {
+    if (file.size <= SHORT) {
+      return this._json(await this._recognize(file, config, signal, "application/json"));
+    }
+    const response = await this._recognize(file, config, signal, "application/x-ndjson");
+    const parts = new Parts();
+    for await (const { part, result, error } of linesOf(response)) {
+      if (error) throw new ApiError(error.status, error.detail, error.retry_after_seconds ?? null);
+      if (result) return parts.join(result);
+      parts.add(part);
+      progress(seconds(part.segment?.end_offset));
+    }
+    throw new ApiError(0, "");
   }
 
   /** The result folder as a zip. */
@@ -42,7 +67,7 @@ export class Api {
     url.protocol = url.protocol.replace("http", "ws");
     const token = this._token();
     // A browser can't set headers on a WebSocket, and a token in an address ends up in logs.
-    return new WebSocket(url, token ? ["emotion2vec.v1", `bearer.${token}`] : ["emotion2vec.v1"]);
+    return new WebSocket(url, [SUBPROTOCOL, ...(token ? [TOKEN_PREFIX + base64url(token)] : [])]);
   }
 
   _recognize(file, config, signal, accept) {
@@ -73,6 +98,22 @@ export class Api {
       if (error.name === "AbortError") throw error;
       throw new ApiError(0, "");
     }
+  }
+}
+
+/** The values of a reply with one a line. */
+async function* linesOf(response) {
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  try {
+    for (let read = await reader.read(); !read.done; read = await reader.read()) {
+      const lines = (rest + read.value).split("\n");
+      rest = lines.pop();
+      for (const line of lines) yield JSON.parse(line);
+    }
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(0, "");
   }
 }
 

@@ -1,7 +1,10 @@
 // The page, put together.
 
 import { Api } from "./api.js";
+import { clock } from "./clock.js";
+import { summaryTable } from "./csv.js";
 import { byId, element } from "./dom.js";
+import { save, stemOf } from "./download.js";
 import { failureOf } from "./failure.js";
 import { chooseLanguage, currentLanguage, labelText, learnLabels, percent, t, translate } from "./i18n.js";
 import { listenForFiles, showExamples } from "./intake.js";
@@ -9,17 +12,17 @@ import { Library } from "./library.js";
 import { Live } from "./live.js";
 import { MicrophoneError } from "./microphone.js";
 import { problemOf } from "./problem.js";
-import { save, stemOf } from "./download.js";
-import { summaryTable } from "./csv.js";
 import { ResultView } from "./result.js";
 import { keep, keepToken, setting, token } from "./settings.js";
 import { Shelf } from "./shelf.js";
 import { wavOf } from "./wav.js";
 
+const LARGE = 2 ** 26; // bytes, beyond which what the model heard isn't asked for
+
 class Page {
   constructor() {
     this._api = new Api(token);
-    this._library = new Library(this._api, () => this._config());
+    this._library = new Library(this._api, (file) => this._config(file));
     this._shelf = new Shelf(byId("shelf"));
     this._models = [];
     this._chosen = null;
@@ -39,20 +42,33 @@ class Page {
     byId("table").addEventListener("click", () => this._saveTable());
     byId("language").addEventListener("click", () => this._switchLanguage());
     byId("model").addEventListener("change", ({ target }) => this._chooseModel(target.value));
-    for (const name of ["channels", "speechOnly"]) {
-      byId(name).checked = setting(name);
-      byId(name).addEventListener("change", ({ target }) => keep(name, target.checked));
-    }
+    this._bindOption("channels", "channels");
+    this._bindOption("speech-only", "speechOnly");
     byId("token-form").addEventListener("submit", () => this._tokenGiven());
     document.addEventListener("keydown", (event) => this._key(event));
     this._speak();
     this._loadModels();
   }
 
-  /** RecognitionConfig's fields for the next recording. */
-  _config() {
+  /** A box that says how recordings are recognised; the one that is shown follows at once. */
+  _bindOption(id, name) {
+    const box = byId(id);
+    box.checked = setting(name);
+    box.addEventListener("change", () => {
+      keep(name, box.checked);
+      this._again();
+    });
+  }
+
+  _again() {
+    if (this._chosen?.isOver) this._library.retry(this._chosen);
+  }
+
+  /** RecognitionConfig's fields for a recording. */
+  _config(file) {
     return {
       ...this._streamConfig(),
+      return_processed_audio: file.size <= LARGE,
       granularity: "GRANULARITY_FRAME",
       ...(setting("channels") && { channels: "CHANNELS_SEPARATE" }),
     };
@@ -71,8 +87,11 @@ class Page {
 
   _take(files) {
     if (!files.length) return;
+    const wasEmpty = !this._library.recordings.length;
     const [first] = this._library.add(files);
     this._choose(first);
+    // What was focused has gone.
+    if (wasEmpty) byId("stage").focus();
   }
 
   _choose(recording) {
@@ -106,7 +125,7 @@ class Page {
     document.body.classList.toggle("empty", isEmpty);
     byId("welcome").hidden = !isEmpty;
     byId("work").hidden = isEmpty;
-    byId("shelf-title").textContent = t("files", { count: recordings.length });
+    byId("shelf-title").textContent = recordings.length ? t("files", { count: recordings.length }) : t("list");
     byId("shelf-tools").hidden = recordings.length < 2;
     this._shelf.show(recordings, this._live ? null : this._chosen);
   }
@@ -117,7 +136,7 @@ class Page {
     this._view = null;
     const recording = this._chosen;
     if (recording?.state === "done") {
-      this._view = new ResultView(recording);
+      this._view = new ResultView(recording, [this._archiveButton(recording)]);
       byId("stage").replaceChildren(this._view.element);
     } else if (recording?.state === "failed") {
       byId("stage").replaceChildren(failureOf(recording, () => this._library.retry(recording)));
@@ -128,13 +147,28 @@ class Page {
     }
   }
 
+  /** The result folder, which the server packs. */
+  _archiveButton({ name, file }) {
+    const fetch = async ({ target }) => {
+      target.disabled = true;
+      try {
+        save(await this._api.archive(file, this._config(file)), `${stemOf(name)}.zip`);
+      } catch (error) {
+        this._say(problemOf(error).title, error.message);
+      } finally {
+        target.disabled = false;
+      }
+    };
+    return element("button", { type: "button", class: "chip", on: { click: fetch } }, t("download.zip"));
+  }
+
   _working(recording) {
     return element(
       "div",
       { class: "working" },
       element("div", { class: "pulse", "aria-hidden": "true" }, ...Array.from({ length: 5 }, () => element("span"))),
       element("p", {}, t("working", { name: recording.name })),
-      element("p", { class: "faint" }, t(`state.${recording.state}`)),
+      element("p", { class: "faint" }, stateText(recording)),
       element("button", { type: "button", class: "quiet", on: { click: () => this._remove(recording) } }, t("cancel")),
     );
   }
@@ -180,6 +214,7 @@ class Page {
       this._chosen = this._library.addDone(name, wavOf(samples, rate), reply, result);
     }
     this._stopLive();
+    byId("stage").focus();
     if (this._chosen && recording) this._announce(this._chosen);
     if (error?.status === 401) this._askForToken();
     else if (error) this._say(recording ? t("stream.lost") : problemOf(error).title, error.message);
@@ -220,6 +255,7 @@ class Page {
   _chooseModel(name) {
     keep("model", name);
     this._showModel();
+    this._again();
   }
 
   _askForToken() {
@@ -255,16 +291,21 @@ class Page {
       result,
       error: error && [problemOf(error).title, error.message].filter(Boolean).join(": "),
     }));
-    save(summaryTable(entries), `${stemOf("emotions.csv")}.csv`);
+    save(summaryTable(entries), "emotions.csv");
   }
 
   /** The space bar plays and pauses, wherever it does nothing else. */
   _key(event) {
-    const isFree = event.target === document.body || event.target.closest?.("[role=slider]");
+    const isFree = event.target.matches?.("body, #stage, [role=slider]");
     if (event.key !== " " || !isFree || !this._view) return;
     event.preventDefault();
     this._view.toggle();
   }
+}
+
+/** What a recording that isn't done is at. */
+function stateText({ state, heard }) {
+  return state === "sending" && heard ? t("state.heard", { time: clock(heard) }) : t(`state.${state}`);
 }
 
 new Page().start();

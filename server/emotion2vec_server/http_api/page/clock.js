@@ -13,6 +13,12 @@ export function clock(time, digits = 0) {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${seconds}` : `${minutes}:${seconds}`;
 }
 
+/** How long something is or took: "140 ms", "9.7 s", "4:50". */
+export function spanText(seconds) {
+  if (seconds < 1) return `${Math.round(1000 * seconds)} ms`;
+  return seconds < MINUTE ? `${seconds.toFixed(1)} s` : clock(seconds);
+}
+
 /** {step, digits}: seconds between two marks so that they stand at least `gap` pixels apart. */
 export function stepOf(secondsPerPixel, gap) {
   const step = STEPS.find((step) => step / secondsPerPixel >= gap) ?? STEPS.at(-1);

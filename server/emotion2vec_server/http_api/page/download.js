@@ -27,7 +27,7 @@ export function downloadsOf(name, reply, result) {
     result.audio && ["download.wav", "processed_audio.wav", () => wavOf(result.audio, 16000)],
   ].filter(Boolean);
   return offers.map(([key, ending, make]) =>
-    element("button", { type: "button", class: "quiet", on: { click: () => save(make(), `${stem}.${ending}`) } }, t(key)),
+    element("button", { type: "button", class: "chip", on: { click: () => save(make(), `${stem}.${ending}`) } }, t(key)),
   );
 }
 

@@ -20,6 +20,8 @@ class Recording {
     this.reply = null;
     this.result = null;
     this.error = null;
+    /** Seconds that have been recognised of a long one. */
+    this.heard = 0;
     this.controller = new AbortController();
   }
 
@@ -30,7 +32,7 @@ class Recording {
 
 /** Fires "change" with the recording as `detail`, null where the list itself changed. */
 export class Library extends EventTarget {
-  /** `config()` gives RecognitionConfig's fields for the next request. */
+  /** `config(file)` gives RecognitionConfig's fields for its request. */
   constructor(api, config) {
     super();
     this.recordings = [];
@@ -71,6 +73,7 @@ export class Library extends EventTarget {
 
   retry(recording) {
     recording.error = null;
+    recording.heard = 0;
     this._enter(recording, "waiting");
     this._run();
   }
@@ -106,7 +109,10 @@ export class Library extends EventTarget {
     const { signal } = recording.controller;
     for (let tries = 1; ; tries++) {
       try {
-        return await this._api.recognize(recording.file, this._config(), signal);
+        return await this._api.recognize(recording.file, this._config(recording.file), signal, (seconds) => {
+          recording.heard = seconds;
+          this._changed(recording);
+        });
       } catch (error) {
         if (!error.retryAfter || tries === TRIES) throw error;
         this._enter(recording, "retrying");

@@ -1,12 +1,14 @@
 // The live view: the microphone goes to the server as it is heard, and its scores come back.
 
 import { clock } from "./clock.js";
+import { colorOf } from "./colors.js";
 import { element, icon } from "./dom.js";
 import { FrameHistory } from "./frames.js";
 import { labelText, percent, t } from "./i18n.js";
 import { Microphone } from "./microphone.js";
 import { warningNote } from "./notes.js";
 import { Peaks } from "./peaks.js";
+import { joined } from "./reply.js";
 import { ScoreBars } from "./scores.js";
 import { Stream } from "./stream.js";
 import { Timeline } from "./timeline.js";
@@ -50,6 +52,8 @@ export class Live extends EventTarget {
     on("warning", (warning) => (this._note.textContent = warningNote(warning).text));
     on("final", (final) => this._finals.push(final));
     on("end", (error) => this._ended(error));
+    this._stop.disabled = false;
+    this._stop.focus();
   }
 
   /** Closes the microphone; what was said until now is heard to its end. */
@@ -57,6 +61,7 @@ export class Live extends EventTarget {
     this._microphone.close();
     this._stop.disabled = true;
     this._say("live.finishing");
+    this._isFinishing = true;
     this._stream.finish();
     this._timer = setTimeout(() => this._stream.dispatchEvent(new CustomEvent("end", { detail: null })), PATIENCE);
   }
@@ -66,11 +71,11 @@ export class Live extends EventTarget {
     this._time = element("span", { class: "live-time" }, clock(0, 1));
     this._stop = element(
       "button",
-      { type: "button", class: "primary", on: { click: () => this.stop() } },
+      { type: "button", class: "primary", disabled: true, on: { click: () => this.stop() } },
       icon("stop"),
       t("live.stop"),
     );
-    this._running = element("p", { class: "live-running" }, t("live.hint"));
+    this._lead = element("div", { class: "lead" }, element("p", { class: "faint" }, t("live.hint")));
     this._bars = element("div", { class: "live-bars" });
     this._note = element("p", { class: "live-note", role: "status" });
     this.element = element(
@@ -85,8 +90,8 @@ export class Live extends EventTarget {
         this._time,
         this._stop,
       ),
-      this._running,
-      element("div", { class: "live-body" }, this._bars, this._timeline.element),
+      element("div", { class: "summary" }, this._lead, this._bars),
+      this._timeline.element,
       this._note,
     );
   }
@@ -130,8 +135,13 @@ export class Live extends EventTarget {
 
   _runs(emotion) {
     if (!emotion) return;
-    const text = `${labelText(emotion.label)} ${percent(emotion.confidence)}`;
-    this._running.replaceChildren(element("strong", {}, text));
+    const index = emotion.scores.findIndex(({ label }) => label === emotion.label);
+    this._lead.style.setProperty("--emotion", colorOf(emotion.label, index));
+    this._lead.replaceChildren(
+      element("p", { class: "lead-label" }, labelText(emotion.label)),
+      element("p", { class: "lead-number" }, percent(emotion.confidence, 1)),
+      element("p", { class: "faint" }, t("live.until.now")),
+    );
   }
 
   _speech(isSpeech) {
@@ -140,7 +150,7 @@ export class Live extends EventTarget {
   }
 
   _say(key) {
-    if (!this._stop.disabled || key === "live.finishing") this._state.textContent = t(key);
+    if (!this._isFinishing) this._state.textContent = t(key);
   }
 
   _ended(error) {
@@ -162,19 +172,8 @@ export class Live extends EventTarget {
       name: t("live.name", { time: new Date().toLocaleTimeString() }),
       samples,
       rate: this.rate,
-      isWhole: this._finals.length === 1 && last.start === 0,
       reply: last.reply,
       result: { ...last.result, frames },
     };
   }
-}
-
-function joined(pieces) {
-  const whole = new Int16Array(pieces.reduce((sum, { length }) => sum + length, 0));
-  let filled = 0;
-  for (const piece of pieces) {
-    whole.set(piece, filled);
-    filled += piece.length;
-  }
-  return whole;
 }

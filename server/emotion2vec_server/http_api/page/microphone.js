@@ -40,7 +40,9 @@ export class Microphone extends EventTarget {
     return new Microphone(media, context, node);
   }
 
+  /** Gives the device back; a second time does nothing. */
   close() {
+    if (this._context.state === "closed") return;
     for (const track of this._media.getTracks()) track.stop();
     this._context.close();
   }

@@ -1,16 +1,25 @@
 // Readings and warnings of one result, in words.
 
+import { clock } from "./clock.js";
 import { element, icon } from "./dom.js";
 import { currentLanguage, has, labelText, percent, t } from "./i18n.js";
 import { ALERT_LABELS } from "./readings.js";
 
+const FEW = 3; // alerts that have a line each
 const LONG = 60; // seconds, beyond which changes a minute say more than their number
 
-/** A list of them; null where there is nothing to say. */
-export function notesOf(readings, warnings) {
-  const notes = [...readings.alerts.map(alertNote), ...warnings.map(warningNote), ...readingNotes(readings)];
+/** A list of them; null where there is nothing to say. `goTo` is called with a time to go to. */
+export function notesOf(readings, warnings, goTo) {
+  const { alerts } = readings;
+  const notes = [
+    ...(alerts.length > FEW ? [alertsNote(alerts, goTo)] : alerts.map(alertNote)),
+    ...warnings.map(warningNote),
+    ...readingNotes(readings),
+  ];
   if (!notes.length) return null;
-  const items = notes.map(({ kind, text }) => element("li", { class: `note ${kind}` }, icon(kind), element("span", {}, text)));
+  const items = notes.map(({ kind, text, more }) =>
+    element("li", { class: `note ${kind}` }, icon(kind), element("span", {}, text, more)),
+  );
   return element("ul", { class: "notes", "aria-label": t("notes") }, ...items);
 }
 
@@ -23,6 +32,26 @@ const alertNote = ({ start, end, probability }) => ({
     percent: percent(probability),
   }),
 });
+
+/** Many of them in one. */
+function alertsNote(alerts, goTo) {
+  const seconds = alerts.reduce((sum, { start, end }) => sum + end - start, 0);
+  const weighted = alerts.reduce((sum, { start, end, probability }) => sum + probability * (end - start), 0);
+  const text = t("reading.alerts", {
+    labels: ALERT_LABELS.map(labelText).join(t("or")),
+    count: alerts.length,
+    seconds: seconds.toFixed(0),
+    percent: percent(weighted / seconds),
+  });
+  const times = alerts.map(({ start }) =>
+    element(
+      "button",
+      { type: "button", class: "note-time", "aria-label": t("go", { time: clock(start) }), on: { click: () => goTo(start) } },
+      clock(start),
+    ),
+  );
+  return { kind: "alert", text, more: element("span", { class: "note-times" }, ...times) };
+}
 
 /** The server's own words, which are English; in other languages, ours for its code. */
 export function warningNote({ code, message }) {

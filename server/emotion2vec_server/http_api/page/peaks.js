@@ -1,6 +1,6 @@
 // The lowest and highest sample of any stretch of audio, fast enough to draw hours.
 
-const BLOCK = 128; // samples
+const BLOCK = 16; // samples
 
 /** Peaks of 16-bit samples at `rate`, which may go on growing. */
 export class Peaks {

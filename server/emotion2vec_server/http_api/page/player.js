@@ -1,6 +1,4 @@
-// Plays what the model heard, so that what is seen and what is heard agree to the sample.
-
-import { wavOf } from "./wav.js";
+// Plays a recording.
 
 /** Fires "move" while the position changes, and "state" when playing begins or ends. */
 export class Player extends EventTarget {
@@ -13,9 +11,9 @@ export class Player extends EventTarget {
     this._audio.addEventListener("seeked", () => this._moved());
   }
 
-  load(samples, rate) {
+  load(blob) {
     this.unload();
-    this._url = URL.createObjectURL(wavOf(samples, rate));
+    this._url = URL.createObjectURL(blob);
     this._audio.src = this._url;
   }
 

@@ -5,10 +5,13 @@ import { sentence } from "./notes.js";
 
 const KINDS = {
   0: "network",
+  400: "audio",
   401: "token",
   403: "token",
   408: "slow",
   413: "large",
+  415: "audio",
+  422: "audio",
   429: "busy",
   503: "busy",
   504: "slow",
@@ -17,7 +20,7 @@ const KINDS = {
 /** {kind, title, text, detail}: `detail` are the server's own words. */
 export function problemOf(error) {
   const status = error.status ?? 0;
-  const kind = KINDS[status] ?? (status >= 500 ? "server" : "audio");
+  const kind = KINDS[status] ?? (status >= 500 ? "server" : "request");
   return {
     kind,
     title: t(`error.${kind}.title`),

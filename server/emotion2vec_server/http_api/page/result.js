@@ -2,7 +2,7 @@
 
 import { choice } from "./choice.js";
 import { colorOf } from "./colors.js";
-import { clock } from "./clock.js";
+import { clock, spanText } from "./clock.js";
 import { downloadsOf } from "./download.js";
 import { element, icon } from "./dom.js";
 import { frameAt } from "./frames.js";
@@ -14,8 +14,10 @@ import { ranked, read } from "./readings.js";
 import { ScoreBars } from "./scores.js";
 import { keep, setting } from "./settings.js";
 import { describe, Timeline } from "./timeline.js";
+import { wavOf } from "./wav.js";
 
 const RATE = 16000; // of the audio as the model hears it
+const OPEN_TURNS = 24; // more are folded away at first
 
 /** The view of one result; `extraDownloads` are buttons beside its own. */
 export class ResultView {
@@ -47,7 +49,7 @@ export class ResultView {
       ...[
         this._head(result),
         result.channels.length ? this._channels(result.channels) : null,
-        this._summary(shown, notesOf(readings, warnings)),
+        this._summary(shown, notesOf(readings, warnings, (time) => this._goTo(time))),
         this._overTime(shown, readings),
         this._segments(shown.segments),
         this._downloads(shown),
@@ -57,10 +59,10 @@ export class ResultView {
 
   _head({ metadata }) {
     const about = t("about", {
-      seconds: metadata.duration.toFixed(1),
+      audio: spanText(metadata.duration),
       model: metadata.model,
       precision: metadata.precision,
-      milliseconds: Math.round(1000 * (metadata.decode + metadata.queue + metadata.inference)),
+      work: spanText(metadata.decode + metadata.queue + metadata.inference),
     });
     return element(
       "header",
@@ -110,8 +112,10 @@ export class ResultView {
     if (!frames && !audio) return null;
     this._timeline = new Timeline();
     this._timeline.set(setting("kind"));
-    this._player = audio ? new Player() : null;
-    this._player?.load(audio, RATE);
+    // What the model heard, so that what is seen and what is heard agree to the sample; the file
+    // itself where that would be too much.
+    this._player = new Player();
+    this._player.load(audio ? wavOf(audio, RATE) : this._recording.file);
     const duration = audio ? audio.length / RATE : metadata.duration;
     const track = {
       duration,
@@ -131,6 +135,7 @@ export class ResultView {
     );
     // Its width is known once it stands in the page.
     requestAnimationFrame(() => this._timeline.show(track));
+    this._readout.textContent = describe({ frames }, 0);
     return section;
   }
 
@@ -141,13 +146,13 @@ export class ResultView {
       if (frames) this._scores?.mark(frameAt(frames, time));
     };
     const timeline = this._timeline, player = this._player;
-    player?.addEventListener("move", () => {
+    player.addEventListener("move", () => {
       timeline.moveTo(player.position, player.playing);
       show(player.position);
     });
-    player?.addEventListener("state", () => this._showState());
+    player.addEventListener("state", () => this._showState());
     timeline.addEventListener("seek", ({ detail }) => {
-      if (player) player.seek(detail);
+      player.seek(detail);
       timeline.moveTo(detail);
       show(detail);
     });
@@ -161,7 +166,7 @@ export class ResultView {
         { type: "button", class: "round", "aria-label": t(words), title: t(words), on: { click: act } },
         icon(name),
       );
-    this._play = this._player && button("play", "play", () => this._player.toggle());
+    this._play = button("play", "play", () => this._player.toggle());
     const timeline = this._timeline;
     const kinds = [
       ["heatmap", t("kind.heatmap")],
@@ -205,16 +210,11 @@ export class ResultView {
     const turns = segments
       .filter(({ emotion }) => emotion)
       .map(({ start, end, emotion }) => ({ start, end, label: emotion.label, probability: emotion.confidence }));
-    return element(
-      "section",
-      { class: "segments" },
-      element("p", { class: "faint" }, t("segments.text")),
-      this._turns(t("segments"), turns, 0),
-    );
+    return this._turns(t("segments"), turns, 0, element("p", { class: "faint" }, t("segments.text")));
   }
 
   /** A list of times with an emotion each; choosing one goes there. */
-  _turns(title, turns, digits) {
+  _turns(title, turns, digits, caption = null) {
     const items = turns.map(({ label, start, end, probability }) =>
       element(
         "li",
@@ -229,7 +229,13 @@ export class ResultView {
         ),
       ),
     );
-    return element("details", { class: "turns", open: turns.length <= 24 }, element("summary", {}, title), element("ol", {}, ...items));
+    return element(
+      "details",
+      { class: "turns", open: turns.length <= OPEN_TURNS },
+      element("summary", {}, title),
+      caption,
+      element("ol", {}, ...items),
+    );
   }
 
   _labels() {

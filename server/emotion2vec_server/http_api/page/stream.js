@@ -30,7 +30,7 @@ export class Stream extends EventTarget {
 
   /** Says that no more audio comes: the rest of the events follows, and then "end". */
   finish() {
-    if (this.isOpen) this._socket.send(JSON.stringify({ end_of_audio: true }));
+    if (this.isOpen) this._socket.send(JSON.stringify({ end_of_stream: {} }));
     else this._socket.close();
   }
 

@@ -95,7 +95,7 @@ export class Timeline extends EventTarget {
     this._head = element("div", { class: "timeline-head" });
     this._surface = element(
       "div",
-      { class: "timeline-surface", role: "slider", tabindex: "0", "aria-valuemin": "0" },
+      { class: "timeline-surface", role: "img" },
       this._canvas,
       this._head,
     );
@@ -185,7 +185,7 @@ export class Timeline extends EventTarget {
       const left = (start - view.start) / view.secondsPerPixel;
       const width = (end - start) / view.secondsPerPixel;
       context.fillStyle = color("alert-wash");
-      context.fillRect(left, 0, width, this._height - AXIS);
+      context.fillRect(left, 0, width, WAVE);
       context.fillStyle = color("alert");
       context.fillRect(left, 0, width, 2);
     }
@@ -270,10 +270,15 @@ export class Timeline extends EventTarget {
 
   _name() {
     this._surface.setAttribute("aria-label", t(this._track.live ? "timeline.live" : "timeline.name"));
+    if (this._track.live) return;
+    this._surface.setAttribute("role", "slider");
+    this._surface.tabIndex = 0;
+    this._surface.setAttribute("aria-valuemin", "0");
     this._surface.setAttribute("aria-valuemax", this._track.duration.toFixed(2));
   }
 
   _describe() {
+    if (this._track.live) return;
     this._surface.setAttribute("aria-valuenow", this._position.toFixed(2));
     this._surface.setAttribute("aria-valuetext", describe(this._track, this._position));
   }

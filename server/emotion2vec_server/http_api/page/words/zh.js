@@ -29,6 +29,7 @@ export default {
   "list.download": "表格 (CSV)",
   "state.waiting": "等待中",
   "state.sending": "识别中",
+  "state.heard": "已听 {time}",
   "state.retrying": "服务器已满，正在重试",
   "state.failed": "失败",
   "cancel": "取消",
@@ -39,11 +40,7 @@ export default {
   "announce.failed": "{name} 失败：{reason}",
 
   "working": "正在听 {name}",
-  "view": "视图",
-  "view.utterance": "整段",
-  "view.frames": "随时间",
   "scores": "得分",
-  "scores.now": "竖线表示播放位置处的得分。",
   "confidence.high": "明确",
   "confidence.middle": "较可能",
   "confidence.low": "不确定",
@@ -51,7 +48,7 @@ export default {
   "no.scores.text": "{model} 没有分类器，下面可以下载它的嵌入向量。",
   "channel": "声道",
   "channel.number": "声道 {number}",
-  "option.channels": "分声道",
+  "option.channels": "各声道分别识别",
   "option.speech": "仅语音部分",
   "options": "选项",
   "timeline": "随时间变化",
@@ -75,8 +72,7 @@ export default {
   "download.npy": "嵌入 (NPY)",
   "download.wav": "模型听到的音频 (WAV)",
   "download.zip": "全部 (ZIP)",
-  "download.failed": "下载失败：{reason}",
-  "about": "音频 {seconds} 秒 · {model} {precision} · {milliseconds} 毫秒",
+  "about": "音频 {audio} · {model} {precision} · 用时 {work}",
 
   "reading.mixed": ({ first, second }) =>
     `混合情绪：${first.label} ${first.percent} 与 ${second.label} ${second.percent} 很接近。`,
@@ -85,6 +81,8 @@ export default {
   "reading.steady.minute": "平稳：主导情绪每分钟变化 {rate} 次。",
   "reading.unsteady.minute": "不平稳：主导情绪每分钟变化 {rate} 次。",
   "reading.alert": "警示：{start} 秒至 {end} 秒持续{labels}（{percent}）。",
+  "reading.alerts": "警示：持续{labels} {count} 次，共 {seconds} 秒（{percent}），始于",
+  "go": "跳到 {time}",
   "or": "或",
 
   "live.title": "麦克风",
@@ -94,7 +92,7 @@ export default {
   "live.finishing": "收尾中",
   "live.stop": "停止",
   "live.name": "麦克风 {time}",
-  "live.now": "此刻",
+  "live.until.now": "截至此刻的整体结果，右侧为最近一秒。",
   "live.hint": "请说话。停止后显示整段录音。",
 
   "microphone.refused": "浏览器没有获得麦克风权限。请在地址栏旁允许后重试。",
@@ -115,6 +113,8 @@ export default {
   "error.busy": "已经重试多次，请稍后再试。",
   "error.slow.title": "用时过长",
   "error.slow": "请重试，或发送更短的录音。",
+  "error.request.title": "服务器无法这样做",
+  "error.request": "请检查选项和模型，然后重试。",
   "error.server.title": "服务器出错",
   "error.server": "原因见服务器日志，其他录音也许可用。",
   "error.empty": "文件是空的。",
@@ -145,6 +145,6 @@ export default {
   "warning.EMBEDDING_ONLY": "模型没有分类器：只有嵌入，没有得分。",
   "warning.TRUNCATED": "录音在它声明的结尾之前就断了。",
   "warning.DAMAGED": "录音有部分无法解码，已用静音填补。",
-  "warning.CHANNELS_DIFFER": "被平均的声道彼此不同，例如两个说话人：请选择“分声道”。",
+  "warning.CHANNELS_DIFFER": "被平均的声道彼此不同，例如两个说话人：请选择“各声道分别识别”。",
   "warning.MOSTLY_SILENT": "大部分是静音，静音也计入结果：请选择“仅语音部分”。",
 };
