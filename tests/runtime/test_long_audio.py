@@ -1,11 +1,11 @@
-"""Windows of long audio: their kept frames tile the whole."""
+"""Windows of long audio: their kept frames tile the whole, however it comes."""
 
 from __future__ import annotations
 
 from itertools import pairwise
 
 from emotion2vec_runtime.bundle import Manifest
-from emotion2vec_runtime.recognition.long_audio import cut
+from emotion2vec_runtime.recognition.long_audio import Cutter
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,9 +20,10 @@ RATE = 16_000
 )
 def test_windows_tile(samples: int, window: int, overlap: float) -> None:
     shared = int(overlap * window)
-    cuts = cut(samples, MANIFEST, window, shared)
+    cuts = Cutter(MANIFEST, window, shared).cut(samples)
     assert cuts[0].first == 0
     assert cuts[-1].last == MANIFEST.frame_count(samples)
+    assert [part.is_last for part in cuts] == [False] * (len(cuts) - 1) + [True]
     for part in cuts:
         assert 0 <= part.start < part.stop <= samples
         assert part.stop - part.start <= window
@@ -35,12 +36,27 @@ def test_windows_tile(samples: int, window: int, overlap: float) -> None:
 
 
 @given(samples=st.integers(31 * RATE, 400 * RATE))
-def test_windows_are_alike_so_that_they_batch(samples: int) -> None:
-    cuts = cut(samples, MANIFEST, 30 * RATE, 2 * RATE)
-    frames = [MANIFEST.frame_count(part.stop - part.start) for part in cuts]
-    assert max(frames) - min(frames) <= 2
+def test_windows_are_full_but_the_last_which_has_company(samples: int) -> None:
+    *full, last = Cutter(MANIFEST, 30 * RATE, 2 * RATE).cut(samples)
+    assert {part.stop - part.start for part in full} == {30 * RATE}
+    assert last.stop - last.start > 15 * RATE - MANIFEST.frame_hop
+
+
+@given(pieces=st.lists(st.integers(1, 50 * RATE), min_size=1, max_size=12))
+def test_a_recording_that_comes_in_pieces_is_cut_as_one_that_is_there(pieces: list[int]) -> None:
+    cutter = Cutter(MANIFEST, 30 * RATE, 2 * RATE)
+    cuts, end = [], 0
+    for piece in pieces:
+        needed, end = cutter.needed, end + piece
+        found = list(cutter.push(end))
+        assert all(part.start >= needed for part in found)
+        cuts += found
+    last = cutter.finish(end)
+    assert last.start >= cutter.needed
+    assert [*cuts, last] == Cutter(MANIFEST, 30 * RATE, 2 * RATE).cut(end)
 
 
 def test_short_audio_is_one_window() -> None:
-    (only,) = cut(30 * RATE, MANIFEST, 30 * RATE, 2 * RATE)
+    (only,) = Cutter(MANIFEST, 30 * RATE, 2 * RATE).cut(30 * RATE)
     assert (only.start, only.stop, only.first, only.last) == (0, 480_000, 0, 1499)
+    assert only.is_whole

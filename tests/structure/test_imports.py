@@ -36,7 +36,8 @@ LAYERS = {
     "emotion2vec_server": (
         {"__main__"},
         {"process"},
-        {"grpc_api"},
+        {"grpc_api", "http_api"},
+        {"wire"},
         {"serving"},
         {"streaming"},
         {"batching"},
@@ -68,8 +69,8 @@ DOORS = {
         Door("tensorrt_rtx", "tensorrt-rtx-cu13", {"backends.tensorrt.library"}),
     ),
     "emotion2vec_server": (
-        Door("emotion2vec.v1", "emotion2vec-protos", {"grpc_api"}),
-        Door("google.protobuf", "protobuf", {"grpc_api"}),
+        Door("emotion2vec.v1", "emotion2vec-protos", {"grpc_api", "http_api", "wire"}),
+        Door("google.protobuf", "protobuf", {"grpc_api", "http_api", "wire"}),
         Door("google.rpc", "googleapis-common-protos", {"grpc_api.status"}),
         Door("grpc", "grpcio", {"grpc_api"}),
         Door("grpc_health", "grpcio-health-checking", {"grpc_api.health", "grpc_api.server"}),

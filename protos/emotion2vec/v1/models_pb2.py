@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x65motion2vec/v1/models.proto\x12\x0e\x65motion2vec.v1\x1a\x1egoogle/protobuf/duration.proto\"*\n\x05Label\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bnative_name\x18\x02 \x01(\t\"\x9e\x03\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x12\n\nis_default\x18\x04 \x01(\x08\x12\x0f\n\x07is_demo\x18\x05 \x01(\x08\x12%\n\x06labels\x18\x06 \x03(\x0b\x32\x15.emotion2vec.v1.Label\x12\x16\n\x0e\x65mbedding_size\x18\x07 \x01(\r\x12\x19\n\x11sample_rate_hertz\x18\x08 \x01(\r\x12,\n\tframe_hop\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0b\x66rame_field\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nmax_window\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x12max_audio_duration\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tprecision\x18\r \x01(\t\x12\x10\n\x08provider\x18\x0e \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x65motion2vec/v1/models.proto\x12\x0e\x65motion2vec.v1\x1a\x1egoogle/protobuf/duration.proto\"*\n\x05Label\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bnative_name\x18\x02 \x01(\t\"\xd9\x03\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x12\n\nis_default\x18\x04 \x01(\x08\x12\x0f\n\x07is_demo\x18\x05 \x01(\x08\x12%\n\x06labels\x18\x06 \x03(\x0b\x32\x15.emotion2vec.v1.Label\x12\x16\n\x0e\x65mbedding_size\x18\x07 \x01(\r\x12\x19\n\x11sample_rate_hertz\x18\x08 \x01(\r\x12,\n\tframe_hop\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0b\x66rame_field\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nmax_window\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x12max_audio_duration\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tprecision\x18\r \x01(\t\x12\x10\n\x08provider\x18\x0e \x01(\t\x12\x39\n\x16max_recording_duration\x18\x0f \x01(\x0b\x32\x19.google.protobuf.Durationb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,5 +35,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LABEL']._serialized_start=79
   _globals['_LABEL']._serialized_end=121
   _globals['_MODEL']._serialized_start=124
-  _globals['_MODEL']._serialized_end=538
+  _globals['_MODEL']._serialized_end=597
 # @@protoc_insertion_point(module_scope)

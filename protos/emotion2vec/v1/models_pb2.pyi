@@ -18,7 +18,7 @@ class Label(_message.Message):
     def __init__(self, name: _Optional[str] = ..., native_name: _Optional[str] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("name", "version", "source", "is_default", "is_demo", "labels", "embedding_size", "sample_rate_hertz", "frame_hop", "frame_field", "max_window", "max_audio_duration", "precision", "provider")
+    __slots__ = ("name", "version", "source", "is_default", "is_demo", "labels", "embedding_size", "sample_rate_hertz", "frame_hop", "frame_field", "max_window", "max_audio_duration", "precision", "provider", "max_recording_duration")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -33,6 +33,7 @@ class Model(_message.Message):
     MAX_AUDIO_DURATION_FIELD_NUMBER: _ClassVar[int]
     PRECISION_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    MAX_RECORDING_DURATION_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     source: str
@@ -47,4 +48,5 @@ class Model(_message.Message):
     max_audio_duration: _duration_pb2.Duration
     precision: str
     provider: str
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., source: _Optional[str] = ..., is_default: bool = ..., is_demo: bool = ..., labels: _Optional[_Iterable[_Union[Label, _Mapping]]] = ..., embedding_size: _Optional[int] = ..., sample_rate_hertz: _Optional[int] = ..., frame_hop: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., frame_field: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_audio_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., precision: _Optional[str] = ..., provider: _Optional[str] = ...) -> None: ...
+    max_recording_duration: _duration_pb2.Duration
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., source: _Optional[str] = ..., is_default: bool = ..., is_demo: bool = ..., labels: _Optional[_Iterable[_Union[Label, _Mapping]]] = ..., embedding_size: _Optional[int] = ..., sample_rate_hertz: _Optional[int] = ..., frame_hop: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., frame_field: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_audio_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., precision: _Optional[str] = ..., provider: _Optional[str] = ..., max_recording_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...

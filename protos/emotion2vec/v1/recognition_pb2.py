@@ -25,31 +25,37 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n emotion2vec/v1/recognition.proto\x12\x0e\x65motion2vec.v1\x1a\x1egoogle/protobuf/duration.proto\"\xc7\x01\n\x11RecognitionConfig\x12\r\n\x05model\x18\x01 \x01(\t\x12\x30\n\x0bgranularity\x18\x02 \x01(\x0e\x32\x1b.emotion2vec.v1.Granularity\x12\x18\n\x10return_embedding\x18\x03 \x01(\x08\x12\x1f\n\x17return_frame_embeddings\x18\x04 \x01(\x08\x12\x1e\n\x16return_processed_audio\x18\x05 \x01(\x08\x12\x16\n\x0e\x61llowed_labels\x18\x06 \x03(\t\"H\n\x0c\x45motionScore\x12\r\n\x05label\x18\x01 \x01(\t\x12\x14\n\x0cnative_label\x18\x02 \x01(\t\x12\x13\n\x0bprobability\x18\x03 \x01(\x02\"\x81\x01\n\rEmotionResult\x12\r\n\x05label\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x02\x12,\n\x06scores\x18\x03 \x03(\x0b\x32\x1c.emotion2vec.v1.EmotionScore\x12\x0e\n\x06margin\x18\x04 \x01(\x02\x12\x0f\n\x07\x65ntropy\x18\x05 \x01(\x02\"\xd5\x01\n\x0b\x46rameScores\x12\x0e\n\x06labels\x18\x01 \x03(\t\x12\x19\n\x11\x66irst_frame_index\x18\x02 \x01(\x04\x12/\n\x0cstart_offset\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tframe_hop\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0b\x66rame_count\x18\x05 \x01(\r\x12\x15\n\rprobabilities\x18\x06 \x03(\x02\x12\x10\n\x08is_final\x18\x07 \x01(\x08\"*\n\tEmbedding\x12\r\n\x05shape\x18\x01 \x03(\r\x12\x0e\n\x06values\x18\x02 \x03(\x02\"\x98\x01\n\x07Segment\x12/\n\x0cstart_offset\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\x06result\x18\x03 \x01(\x0b\x32\x1d.emotion2vec.v1.EmotionResult\"E\n\x07Warning\x12)\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x1b.emotion2vec.v1.WarningCode\x12\x0f\n\x07message\x18\x02 \x01(\t\"\xda\x02\n\x10ResponseMetadata\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x11\n\tprecision\x18\x03 \x01(\t\x12\x10\n\x08provider\x18\x04 \x01(\t\x12\x31\n\x0e\x61udio_duration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0f\x64\x65\x63ode_duration\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x0equeue_duration\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x12inference_duration\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nbatch_size\x18\t \x01(\r\x12\x16\n\x0eserver_version\x18\n \x01(\t*\\\n\x0bGranularity\x12\x1b\n\x17GRANULARITY_UNSPECIFIED\x10\x00\x12\x19\n\x15GRANULARITY_UTTERANCE\x10\x01\x12\x15\n\x11GRANULARITY_FRAME\x10\x02*\xaa\x02\n\x0bWarningCode\x12\x1c\n\x18WARNING_CODE_UNSPECIFIED\x10\x00\x12\x1a\n\x16WARNING_CODE_TOO_SHORT\x10\x01\x12\x19\n\x15WARNING_CODE_TOO_LONG\x10\x02\x12\x1f\n\x1bWARNING_CODE_LOW_CONFIDENCE\x10\x03\x12\x18\n\x14WARNING_CODE_CLIPPED\x10\x04\x12\x17\n\x13WARNING_CODE_SILENT\x10\x05\x12\x1a\n\x16WARNING_CODE_UPSAMPLED\x10\x06\x12\x1a\n\x16WARNING_CODE_DOWNMIXED\x10\x07\x12\x19\n\x15WARNING_CODE_DEGRADED\x10\x08\x12\x1f\n\x1bWARNING_CODE_EMBEDDING_ONLY\x10\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n emotion2vec/v1/recognition.proto\x12\x0e\x65motion2vec.v1\x1a\x1egoogle/protobuf/duration.proto\"\x88\x02\n\x11RecognitionConfig\x12\r\n\x05model\x18\x01 \x01(\t\x12\x30\n\x0bgranularity\x18\x02 \x01(\x0e\x32\x1b.emotion2vec.v1.Granularity\x12\x18\n\x10return_embedding\x18\x03 \x01(\x08\x12\x1f\n\x17return_frame_embeddings\x18\x04 \x01(\x08\x12\x1e\n\x16return_processed_audio\x18\x05 \x01(\x08\x12\x16\n\x0e\x61llowed_labels\x18\x06 \x03(\t\x12*\n\x08\x63hannels\x18\x07 \x01(\x0e\x32\x18.emotion2vec.v1.Channels\x12\x13\n\x0bspeech_only\x18\x08 \x01(\x08\"H\n\x0c\x45motionScore\x12\r\n\x05label\x18\x01 \x01(\t\x12\x14\n\x0cnative_label\x18\x02 \x01(\t\x12\x13\n\x0bprobability\x18\x03 \x01(\x02\"\x81\x01\n\rEmotionResult\x12\r\n\x05label\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x02\x12,\n\x06scores\x18\x03 \x03(\x0b\x32\x1c.emotion2vec.v1.EmotionScore\x12\x0e\n\x06margin\x18\x04 \x01(\x02\x12\x0f\n\x07\x65ntropy\x18\x05 \x01(\x02\"\xd5\x01\n\x0b\x46rameScores\x12\x0e\n\x06labels\x18\x01 \x03(\t\x12\x19\n\x11\x66irst_frame_index\x18\x02 \x01(\x04\x12/\n\x0cstart_offset\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tframe_hop\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0b\x66rame_count\x18\x05 \x01(\r\x12\x15\n\rprobabilities\x18\x06 \x03(\x02\x12\x10\n\x08is_final\x18\x07 \x01(\x08\"*\n\tEmbedding\x12\r\n\x05shape\x18\x01 \x03(\r\x12\x0e\n\x06values\x18\x02 \x03(\x02\"\x98\x01\n\x07Segment\x12/\n\x0cstart_offset\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\x06result\x18\x03 \x01(\x0b\x32\x1d.emotion2vec.v1.EmotionResult\"\x84\x01\n\x07Warning\x12)\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x1b.emotion2vec.v1.WarningCode\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\'\n\x04loss\x18\x03 \x01(\x0b\x32\x19.emotion2vec.v1.AudioLoss\x12\x14\n\x0csilent_share\x18\x04 \x01(\x02\"\xa4\x01\n\tAudioLoss\x12\x32\n\x0fstated_duration\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x0eheard_duration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\rlost_duration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xed\x02\n\rChannelResult\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\r\x12-\n\x06result\x18\x02 \x01(\x0b\x32\x1d.emotion2vec.v1.EmotionResult\x12+\n\x06\x66rames\x18\x03 \x01(\x0b\x32\x1b.emotion2vec.v1.FrameScores\x12,\n\tembedding\x18\x04 \x01(\x0b\x32\x19.emotion2vec.v1.Embedding\x12\x33\n\x10\x66rame_embeddings\x18\x05 \x01(\x0b\x32\x19.emotion2vec.v1.Embedding\x12)\n\x08segments\x18\x06 \x03(\x0b\x32\x17.emotion2vec.v1.Segment\x12\x17\n\x0fprocessed_audio\x18\x07 \x01(\x0c\x12\x1d\n\x15processed_audio_scale\x18\x08 \x01(\x02\x12)\n\x08warnings\x18\t \x03(\x0b\x32\x17.emotion2vec.v1.Warning\"\xda\x02\n\x10ResponseMetadata\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x11\n\tprecision\x18\x03 \x01(\t\x12\x10\n\x08provider\x18\x04 \x01(\t\x12\x31\n\x0e\x61udio_duration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x0f\x64\x65\x63ode_duration\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x31\n\x0equeue_duration\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x12inference_duration\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nbatch_size\x18\t \x01(\r\x12\x16\n\x0eserver_version\x18\n \x01(\t*\\\n\x0bGranularity\x12\x1b\n\x17GRANULARITY_UNSPECIFIED\x10\x00\x12\x19\n\x15GRANULARITY_UTTERANCE\x10\x01\x12\x15\n\x11GRANULARITY_FRAME\x10\x02*M\n\x08\x43hannels\x12\x18\n\x14\x43HANNELS_UNSPECIFIED\x10\x00\x12\x10\n\x0c\x43HANNELS_MIX\x10\x01\x12\x15\n\x11\x43HANNELS_SEPARATE\x10\x02*\xa2\x03\n\x0bWarningCode\x12\x1c\n\x18WARNING_CODE_UNSPECIFIED\x10\x00\x12\x1a\n\x16WARNING_CODE_TOO_SHORT\x10\x01\x12\x19\n\x15WARNING_CODE_TOO_LONG\x10\x02\x12\x1f\n\x1bWARNING_CODE_LOW_CONFIDENCE\x10\x03\x12\x18\n\x14WARNING_CODE_CLIPPED\x10\x04\x12\x17\n\x13WARNING_CODE_SILENT\x10\x05\x12\x1a\n\x16WARNING_CODE_UPSAMPLED\x10\x06\x12\x1a\n\x16WARNING_CODE_DOWNMIXED\x10\x07\x12\x19\n\x15WARNING_CODE_DEGRADED\x10\x08\x12\x1f\n\x1bWARNING_CODE_EMBEDDING_ONLY\x10\t\x12\x1a\n\x16WARNING_CODE_TRUNCATED\x10\n\x12\x18\n\x14WARNING_CODE_DAMAGED\x10\x0b\x12 \n\x1cWARNING_CODE_CHANNELS_DIFFER\x10\x0c\x12\x1e\n\x1aWARNING_CODE_MOSTLY_SILENT\x10\rb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'emotion2vec.v1.recognition_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GRANULARITY']._serialized_start=1327
-  _globals['_GRANULARITY']._serialized_end=1419
-  _globals['_WARNINGCODE']._serialized_start=1422
-  _globals['_WARNINGCODE']._serialized_end=1720
+  _globals['_GRANULARITY']._serialized_start=1991
+  _globals['_GRANULARITY']._serialized_end=2083
+  _globals['_CHANNELS']._serialized_start=2085
+  _globals['_CHANNELS']._serialized_end=2162
+  _globals['_WARNINGCODE']._serialized_start=2165
+  _globals['_WARNINGCODE']._serialized_end=2583
   _globals['_RECOGNITIONCONFIG']._serialized_start=85
-  _globals['_RECOGNITIONCONFIG']._serialized_end=284
-  _globals['_EMOTIONSCORE']._serialized_start=286
-  _globals['_EMOTIONSCORE']._serialized_end=358
-  _globals['_EMOTIONRESULT']._serialized_start=361
-  _globals['_EMOTIONRESULT']._serialized_end=490
-  _globals['_FRAMESCORES']._serialized_start=493
-  _globals['_FRAMESCORES']._serialized_end=706
-  _globals['_EMBEDDING']._serialized_start=708
-  _globals['_EMBEDDING']._serialized_end=750
-  _globals['_SEGMENT']._serialized_start=753
-  _globals['_SEGMENT']._serialized_end=905
-  _globals['_WARNING']._serialized_start=907
-  _globals['_WARNING']._serialized_end=976
-  _globals['_RESPONSEMETADATA']._serialized_start=979
-  _globals['_RESPONSEMETADATA']._serialized_end=1325
+  _globals['_RECOGNITIONCONFIG']._serialized_end=349
+  _globals['_EMOTIONSCORE']._serialized_start=351
+  _globals['_EMOTIONSCORE']._serialized_end=423
+  _globals['_EMOTIONRESULT']._serialized_start=426
+  _globals['_EMOTIONRESULT']._serialized_end=555
+  _globals['_FRAMESCORES']._serialized_start=558
+  _globals['_FRAMESCORES']._serialized_end=771
+  _globals['_EMBEDDING']._serialized_start=773
+  _globals['_EMBEDDING']._serialized_end=815
+  _globals['_SEGMENT']._serialized_start=818
+  _globals['_SEGMENT']._serialized_end=970
+  _globals['_WARNING']._serialized_start=973
+  _globals['_WARNING']._serialized_end=1105
+  _globals['_AUDIOLOSS']._serialized_start=1108
+  _globals['_AUDIOLOSS']._serialized_end=1272
+  _globals['_CHANNELRESULT']._serialized_start=1275
+  _globals['_CHANNELRESULT']._serialized_end=1640
+  _globals['_RESPONSEMETADATA']._serialized_start=1643
+  _globals['_RESPONSEMETADATA']._serialized_end=1989
 # @@protoc_insertion_point(module_scope)

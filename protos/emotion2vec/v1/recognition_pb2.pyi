@@ -16,6 +16,12 @@ class Granularity(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     GRANULARITY_UTTERANCE: _ClassVar[Granularity]
     GRANULARITY_FRAME: _ClassVar[Granularity]
 
+class Channels(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CHANNELS_UNSPECIFIED: _ClassVar[Channels]
+    CHANNELS_MIX: _ClassVar[Channels]
+    CHANNELS_SEPARATE: _ClassVar[Channels]
+
 class WarningCode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     WARNING_CODE_UNSPECIFIED: _ClassVar[WarningCode]
@@ -28,9 +34,16 @@ class WarningCode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     WARNING_CODE_DOWNMIXED: _ClassVar[WarningCode]
     WARNING_CODE_DEGRADED: _ClassVar[WarningCode]
     WARNING_CODE_EMBEDDING_ONLY: _ClassVar[WarningCode]
+    WARNING_CODE_TRUNCATED: _ClassVar[WarningCode]
+    WARNING_CODE_DAMAGED: _ClassVar[WarningCode]
+    WARNING_CODE_CHANNELS_DIFFER: _ClassVar[WarningCode]
+    WARNING_CODE_MOSTLY_SILENT: _ClassVar[WarningCode]
 GRANULARITY_UNSPECIFIED: Granularity
 GRANULARITY_UTTERANCE: Granularity
 GRANULARITY_FRAME: Granularity
+CHANNELS_UNSPECIFIED: Channels
+CHANNELS_MIX: Channels
+CHANNELS_SEPARATE: Channels
 WARNING_CODE_UNSPECIFIED: WarningCode
 WARNING_CODE_TOO_SHORT: WarningCode
 WARNING_CODE_TOO_LONG: WarningCode
@@ -41,22 +54,30 @@ WARNING_CODE_UPSAMPLED: WarningCode
 WARNING_CODE_DOWNMIXED: WarningCode
 WARNING_CODE_DEGRADED: WarningCode
 WARNING_CODE_EMBEDDING_ONLY: WarningCode
+WARNING_CODE_TRUNCATED: WarningCode
+WARNING_CODE_DAMAGED: WarningCode
+WARNING_CODE_CHANNELS_DIFFER: WarningCode
+WARNING_CODE_MOSTLY_SILENT: WarningCode
 
 class RecognitionConfig(_message.Message):
-    __slots__ = ("model", "granularity", "return_embedding", "return_frame_embeddings", "return_processed_audio", "allowed_labels")
+    __slots__ = ("model", "granularity", "return_embedding", "return_frame_embeddings", "return_processed_audio", "allowed_labels", "channels", "speech_only")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     GRANULARITY_FIELD_NUMBER: _ClassVar[int]
     RETURN_EMBEDDING_FIELD_NUMBER: _ClassVar[int]
     RETURN_FRAME_EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
     RETURN_PROCESSED_AUDIO_FIELD_NUMBER: _ClassVar[int]
     ALLOWED_LABELS_FIELD_NUMBER: _ClassVar[int]
+    CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    SPEECH_ONLY_FIELD_NUMBER: _ClassVar[int]
     model: str
     granularity: Granularity
     return_embedding: bool
     return_frame_embeddings: bool
     return_processed_audio: bool
     allowed_labels: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, model: _Optional[str] = ..., granularity: _Optional[_Union[Granularity, str]] = ..., return_embedding: bool = ..., return_frame_embeddings: bool = ..., return_processed_audio: bool = ..., allowed_labels: _Optional[_Iterable[str]] = ...) -> None: ...
+    channels: Channels
+    speech_only: bool
+    def __init__(self, model: _Optional[str] = ..., granularity: _Optional[_Union[Granularity, str]] = ..., return_embedding: bool = ..., return_frame_embeddings: bool = ..., return_processed_audio: bool = ..., allowed_labels: _Optional[_Iterable[str]] = ..., channels: _Optional[_Union[Channels, str]] = ..., speech_only: bool = ...) -> None: ...
 
 class EmotionScore(_message.Message):
     __slots__ = ("label", "native_label", "probability")
@@ -119,12 +140,48 @@ class Segment(_message.Message):
     def __init__(self, start_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., end_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., result: _Optional[_Union[EmotionResult, _Mapping]] = ...) -> None: ...
 
 class Warning(_message.Message):
-    __slots__ = ("code", "message")
+    __slots__ = ("code", "message", "loss", "silent_share")
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    LOSS_FIELD_NUMBER: _ClassVar[int]
+    SILENT_SHARE_FIELD_NUMBER: _ClassVar[int]
     code: WarningCode
     message: str
-    def __init__(self, code: _Optional[_Union[WarningCode, str]] = ..., message: _Optional[str] = ...) -> None: ...
+    loss: AudioLoss
+    silent_share: float
+    def __init__(self, code: _Optional[_Union[WarningCode, str]] = ..., message: _Optional[str] = ..., loss: _Optional[_Union[AudioLoss, _Mapping]] = ..., silent_share: _Optional[float] = ...) -> None: ...
+
+class AudioLoss(_message.Message):
+    __slots__ = ("stated_duration", "heard_duration", "lost_duration")
+    STATED_DURATION_FIELD_NUMBER: _ClassVar[int]
+    HEARD_DURATION_FIELD_NUMBER: _ClassVar[int]
+    LOST_DURATION_FIELD_NUMBER: _ClassVar[int]
+    stated_duration: _duration_pb2.Duration
+    heard_duration: _duration_pb2.Duration
+    lost_duration: _duration_pb2.Duration
+    def __init__(self, stated_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., heard_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lost_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class ChannelResult(_message.Message):
+    __slots__ = ("channel", "result", "frames", "embedding", "frame_embeddings", "segments", "processed_audio", "processed_audio_scale", "warnings")
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDING_FIELD_NUMBER: _ClassVar[int]
+    FRAME_EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
+    SEGMENTS_FIELD_NUMBER: _ClassVar[int]
+    PROCESSED_AUDIO_FIELD_NUMBER: _ClassVar[int]
+    PROCESSED_AUDIO_SCALE_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    channel: int
+    result: EmotionResult
+    frames: FrameScores
+    embedding: Embedding
+    frame_embeddings: Embedding
+    segments: _containers.RepeatedCompositeFieldContainer[Segment]
+    processed_audio: bytes
+    processed_audio_scale: float
+    warnings: _containers.RepeatedCompositeFieldContainer[Warning]
+    def __init__(self, channel: _Optional[int] = ..., result: _Optional[_Union[EmotionResult, _Mapping]] = ..., frames: _Optional[_Union[FrameScores, _Mapping]] = ..., embedding: _Optional[_Union[Embedding, _Mapping]] = ..., frame_embeddings: _Optional[_Union[Embedding, _Mapping]] = ..., segments: _Optional[_Iterable[_Union[Segment, _Mapping]]] = ..., processed_audio: _Optional[bytes] = ..., processed_audio_scale: _Optional[float] = ..., warnings: _Optional[_Iterable[_Union[Warning, _Mapping]]] = ...) -> None: ...
 
 class ResponseMetadata(_message.Message):
     __slots__ = ("model", "model_version", "precision", "provider", "audio_duration", "decode_duration", "queue_duration", "inference_duration", "batch_size", "server_version")

@@ -28,45 +28,53 @@ from emotion2vec.v1 import recognition_pb2 as emotion2vec_dot_v1_dot_recognition
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x65motion2vec/v1/service.proto\x12\x0e\x65motion2vec.v1\x1a\x1a\x65motion2vec/v1/audio.proto\x1a\x1b\x65motion2vec/v1/models.proto\x1a emotion2vec/v1/recognition.proto\x1a\x1egoogle/protobuf/duration.proto\"\x9b\x01\n\x10RecognizeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x31\n\x06\x63onfig\x18\x02 \x01(\x0b\x32!.emotion2vec.v1.RecognitionConfig\x12\x31\n\x0c\x61udio_config\x18\x03 \x01(\x0b\x32\x1b.emotion2vec.v1.AudioConfig\x12\r\n\x05\x61udio\x18\x04 \x01(\x0c\"\x89\x03\n\x11RecognizeResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12-\n\x06result\x18\x02 \x01(\x0b\x32\x1d.emotion2vec.v1.EmotionResult\x12+\n\x06\x66rames\x18\x03 \x01(\x0b\x32\x1b.emotion2vec.v1.FrameScores\x12,\n\tembedding\x18\x04 \x01(\x0b\x32\x19.emotion2vec.v1.Embedding\x12\x33\n\x10\x66rame_embeddings\x18\x05 \x01(\x0b\x32\x19.emotion2vec.v1.Embedding\x12)\n\x08segments\x18\x06 \x03(\x0b\x32\x17.emotion2vec.v1.Segment\x12\x17\n\x0fprocessed_audio\x18\x07 \x01(\x0c\x12)\n\x08warnings\x18\x08 \x03(\x0b\x32\x17.emotion2vec.v1.Warning\x12\x32\n\x08metadata\x18\t \x01(\x0b\x32 .emotion2vec.v1.ResponseMetadata\"\x9b\x01\n\x16StreamRecognizeRequest\x12.\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1c.emotion2vec.v1.StreamConfigH\x00\x12\x0f\n\x05\x61udio\x18\x02 \x01(\x0cH\x00\x12\x35\n\rend_utterance\x18\x03 \x01(\x0b\x32\x1c.emotion2vec.v1.EndUtteranceH\x00\x42\t\n\x07request\"\x0e\n\x0c\x45ndUtterance\"\xec\x02\n\x0cStreamConfig\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x31\n\x06\x63onfig\x18\x02 \x01(\x0b\x32!.emotion2vec.v1.RecognitionConfig\x12\x31\n\x0c\x61udio_config\x18\x03 \x01(\x0b\x32\x1b.emotion2vec.v1.AudioConfig\x12)\n\x06window\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03hop\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tlookahead\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0finterim_results\x18\x07 \x01(\x08\x12H\n\x18voice_activity_detection\x18\x08 \x01(\x0e\x32&.emotion2vec.v1.VoiceActivityDetection\"\xe9\x02\n\x17StreamRecognizeResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x17\n\x0futterance_index\x18\x02 \x01(\r\x12\x30\n\x07started\x18\x03 \x01(\x0b\x32\x1d.emotion2vec.v1.StreamStartedH\x00\x12-\n\x06\x66rames\x18\x04 \x01(\x0b\x32\x1b.emotion2vec.v1.FrameScoresH\x00\x12\x30\n\x07interim\x18\x05 \x01(\x0b\x32\x1d.emotion2vec.v1.InterimResultH\x00\x12,\n\x05\x66inal\x18\x06 \x01(\x0b\x32\x1b.emotion2vec.v1.FinalResultH\x00\x12-\n\x06speech\x18\x07 \x01(\x0b\x32\x1b.emotion2vec.v1.SpeechEventH\x00\x12*\n\x07warning\x18\x08 \x01(\x0b\x32\x17.emotion2vec.v1.WarningH\x00\x42\x07\n\x05\x65vent\"\xf8\x01\n\rStreamStarted\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12)\n\x06window\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03hop\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tlookahead\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tframe_hop\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x9e\x01\n\rInterimResult\x12-\n\x06result\x18\x01 \x01(\x0b\x32\x1d.emotion2vec.v1.EmotionResult\x12/\n\x0cstart_offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xa2\x03\n\x0b\x46inalResult\x12-\n\x06result\x18\x01 \x01(\x0b\x32\x1d.emotion2vec.v1.EmotionResult\x12/\n\x0cstart_offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x08segments\x18\x04 \x03(\x0b\x32\x17.emotion2vec.v1.Segment\x12,\n\tembedding\x18\x05 \x01(\x0b\x32\x19.emotion2vec.v1.Embedding\x12\x33\n\x10\x66rame_embeddings\x18\x06 \x01(\x0b\x32\x19.emotion2vec.v1.Embedding\x12\x17\n\x0fprocessed_audio\x18\x07 \x01(\x0c\x12)\n\x08warnings\x18\x08 \x03(\x0b\x32\x17.emotion2vec.v1.Warning\x12\x32\n\x08metadata\x18\t \x01(\x0b\x32 .emotion2vec.v1.ResponseMetadata\"g\n\x0bSpeechEvent\x12-\n\x04type\x18\x01 \x01(\x0e\x32\x1f.emotion2vec.v1.SpeechEventType\x12)\n\x06offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x13\n\x11ListModelsRequest\";\n\x12ListModelsResponse\x12%\n\x06models\x18\x01 \x03(\x0b\x32\x15.emotion2vec.v1.Model\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"8\n\x10GetModelResponse\x12$\n\x05model\x18\x01 \x01(\x0b\x32\x15.emotion2vec.v1.Model*\x8f\x01\n\x16VoiceActivityDetection\x12(\n$VOICE_ACTIVITY_DETECTION_UNSPECIFIED\x10\x00\x12%\n!VOICE_ACTIVITY_DETECTION_DISABLED\x10\x01\x12$\n VOICE_ACTIVITY_DETECTION_ENABLED\x10\x02*l\n\x0fSpeechEventType\x12!\n\x1dSPEECH_EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x1b\n\x17SPEECH_EVENT_TYPE_START\x10\x01\x12\x19\n\x15SPEECH_EVENT_TYPE_END\x10\x02\x32\xf9\x02\n\x19\x45motionRecognitionService\x12P\n\tRecognize\x12 .emotion2vec.v1.RecognizeRequest\x1a!.emotion2vec.v1.RecognizeResponse\x12\x66\n\x0fStreamRecognize\x12&.emotion2vec.v1.StreamRecognizeRequest\x1a\'.emotion2vec.v1.StreamRecognizeResponse(\x01\x30\x01\x12S\n\nListModels\x12!.emotion2vec.v1.ListModelsRequest\x1a\".emotion2vec.v1.ListModelsResponse\x12M\n\x08GetModel\x12\x1f.emotion2vec.v1.GetModelRequest\x1a .emotion2vec.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x65motion2vec/v1/service.proto\x12\x0e\x65motion2vec.v1\x1a\x1a\x65motion2vec/v1/audio.proto\x1a\x1b\x65motion2vec/v1/models.proto\x1a emotion2vec/v1/recognition.proto\x1a\x1egoogle/protobuf/duration.proto\"\x9b\x01\n\x10RecognizeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x31\n\x06\x63onfig\x18\x02 \x01(\x0b\x32!.emotion2vec.v1.RecognitionConfig\x12\x31\n\x0c\x61udio_config\x18\x03 \x01(\x0b\x32\x1b.emotion2vec.v1.AudioConfig\x12\r\n\x05\x61udio\x18\x04 \x01(\x0c\"\xe0\x03\n\x11RecognizeResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12-\n\x06result\x18\x02 \x01(\x0b\x32\x1d.emotion2vec.v1.EmotionResult\x12+\n\x06\x66rames\x18\x03 \x01(\x0b\x32\x1b.emotion2vec.v1.FrameScores\x12,\n\tembedding\x18\x04 \x01(\x0b\x32\x19.emotion2vec.v1.Embedding\x12\x33\n\x10\x66rame_embeddings\x18\x05 \x01(\x0b\x32\x19.emotion2vec.v1.Embedding\x12)\n\x08segments\x18\x06 \x03(\x0b\x32\x17.emotion2vec.v1.Segment\x12\x17\n\x0fprocessed_audio\x18\x07 \x01(\x0c\x12)\n\x08warnings\x18\x08 \x03(\x0b\x32\x17.emotion2vec.v1.Warning\x12\x32\n\x08metadata\x18\t \x01(\x0b\x32 .emotion2vec.v1.ResponseMetadata\x12\x1d\n\x15processed_audio_scale\x18\n \x01(\x02\x12\x36\n\x0f\x63hannel_results\x18\x0b \x03(\x0b\x32\x1d.emotion2vec.v1.ChannelResult\"j\n\x19RecognizeRecordingRequest\x12\x31\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1f.emotion2vec.v1.RecordingConfigH\x00\x12\x0f\n\x05\x61udio\x18\x02 \x01(\x0cH\x00\x42\t\n\x07request\"\x8b\x01\n\x0fRecordingConfig\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x31\n\x06\x63onfig\x18\x02 \x01(\x0b\x32!.emotion2vec.v1.RecognitionConfig\x12\x31\n\x0c\x61udio_config\x18\x03 \x01(\x0b\x32\x1b.emotion2vec.v1.AudioConfig\"\x8c\x01\n\x1aRecognizeRecordingResponse\x12-\n\x04part\x18\x01 \x01(\x0b\x32\x1d.emotion2vec.v1.RecordingPartH\x00\x12\x33\n\x06result\x18\x02 \x01(\x0b\x32!.emotion2vec.v1.RecognizeResponseH\x00\x42\n\n\x08response\"\xe4\x01\n\rRecordingPart\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\r\x12(\n\x07segment\x18\x02 \x01(\x0b\x32\x17.emotion2vec.v1.Segment\x12+\n\x06\x66rames\x18\x03 \x01(\x0b\x32\x1b.emotion2vec.v1.FrameScores\x12\x33\n\x10\x66rame_embeddings\x18\x04 \x01(\x0b\x32\x19.emotion2vec.v1.Embedding\x12\x17\n\x0fprocessed_audio\x18\x05 \x01(\x0c\x12\x1d\n\x15processed_audio_scale\x18\x06 \x01(\x02\"\x9b\x01\n\x16StreamRecognizeRequest\x12.\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1c.emotion2vec.v1.StreamConfigH\x00\x12\x0f\n\x05\x61udio\x18\x02 \x01(\x0cH\x00\x12\x35\n\rend_utterance\x18\x03 \x01(\x0b\x32\x1c.emotion2vec.v1.EndUtteranceH\x00\x42\t\n\x07request\"\x0e\n\x0c\x45ndUtterance\"\xec\x02\n\x0cStreamConfig\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x31\n\x06\x63onfig\x18\x02 \x01(\x0b\x32!.emotion2vec.v1.RecognitionConfig\x12\x31\n\x0c\x61udio_config\x18\x03 \x01(\x0b\x32\x1b.emotion2vec.v1.AudioConfig\x12)\n\x06window\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03hop\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tlookahead\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0finterim_results\x18\x07 \x01(\x08\x12H\n\x18voice_activity_detection\x18\x08 \x01(\x0e\x32&.emotion2vec.v1.VoiceActivityDetection\"\xe9\x02\n\x17StreamRecognizeResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x17\n\x0futterance_index\x18\x02 \x01(\r\x12\x30\n\x07started\x18\x03 \x01(\x0b\x32\x1d.emotion2vec.v1.StreamStartedH\x00\x12-\n\x06\x66rames\x18\x04 \x01(\x0b\x32\x1b.emotion2vec.v1.FrameScoresH\x00\x12\x30\n\x07interim\x18\x05 \x01(\x0b\x32\x1d.emotion2vec.v1.InterimResultH\x00\x12,\n\x05\x66inal\x18\x06 \x01(\x0b\x32\x1b.emotion2vec.v1.FinalResultH\x00\x12-\n\x06speech\x18\x07 \x01(\x0b\x32\x1b.emotion2vec.v1.SpeechEventH\x00\x12*\n\x07warning\x18\x08 \x01(\x0b\x32\x17.emotion2vec.v1.WarningH\x00\x42\x07\n\x05\x65vent\"\xf8\x01\n\rStreamStarted\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12)\n\x06window\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03hop\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tlookahead\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tframe_hop\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x9e\x01\n\rInterimResult\x12-\n\x06result\x18\x01 \x01(\x0b\x32\x1d.emotion2vec.v1.EmotionResult\x12/\n\x0cstart_offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xc1\x03\n\x0b\x46inalResult\x12-\n\x06result\x18\x01 \x01(\x0b\x32\x1d.emotion2vec.v1.EmotionResult\x12/\n\x0cstart_offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x08segments\x18\x04 \x03(\x0b\x32\x17.emotion2vec.v1.Segment\x12,\n\tembedding\x18\x05 \x01(\x0b\x32\x19.emotion2vec.v1.Embedding\x12\x33\n\x10\x66rame_embeddings\x18\x06 \x01(\x0b\x32\x19.emotion2vec.v1.Embedding\x12\x17\n\x0fprocessed_audio\x18\x07 \x01(\x0c\x12)\n\x08warnings\x18\x08 \x03(\x0b\x32\x17.emotion2vec.v1.Warning\x12\x32\n\x08metadata\x18\t \x01(\x0b\x32 .emotion2vec.v1.ResponseMetadata\x12\x1d\n\x15processed_audio_scale\x18\n \x01(\x02\"g\n\x0bSpeechEvent\x12-\n\x04type\x18\x01 \x01(\x0e\x32\x1f.emotion2vec.v1.SpeechEventType\x12)\n\x06offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x13\n\x11ListModelsRequest\";\n\x12ListModelsResponse\x12%\n\x06models\x18\x01 \x03(\x0b\x32\x15.emotion2vec.v1.Model\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"8\n\x10GetModelResponse\x12$\n\x05model\x18\x01 \x01(\x0b\x32\x15.emotion2vec.v1.Model*\x8f\x01\n\x16VoiceActivityDetection\x12(\n$VOICE_ACTIVITY_DETECTION_UNSPECIFIED\x10\x00\x12%\n!VOICE_ACTIVITY_DETECTION_DISABLED\x10\x01\x12$\n VOICE_ACTIVITY_DETECTION_ENABLED\x10\x02*l\n\x0fSpeechEventType\x12!\n\x1dSPEECH_EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x1b\n\x17SPEECH_EVENT_TYPE_START\x10\x01\x12\x19\n\x15SPEECH_EVENT_TYPE_END\x10\x02\x32\xea\x03\n\x19\x45motionRecognitionService\x12P\n\tRecognize\x12 .emotion2vec.v1.RecognizeRequest\x1a!.emotion2vec.v1.RecognizeResponse\x12o\n\x12RecognizeRecording\x12).emotion2vec.v1.RecognizeRecordingRequest\x1a*.emotion2vec.v1.RecognizeRecordingResponse(\x01\x30\x01\x12\x66\n\x0fStreamRecognize\x12&.emotion2vec.v1.StreamRecognizeRequest\x1a\'.emotion2vec.v1.StreamRecognizeResponse(\x01\x30\x01\x12S\n\nListModels\x12!.emotion2vec.v1.ListModelsRequest\x1a\".emotion2vec.v1.ListModelsResponse\x12M\n\x08GetModel\x12\x1f.emotion2vec.v1.GetModelRequest\x1a .emotion2vec.v1.GetModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'emotion2vec.v1.service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VOICEACTIVITYDETECTION']._serialized_start=2742
-  _globals['_VOICEACTIVITYDETECTION']._serialized_end=2885
-  _globals['_SPEECHEVENTTYPE']._serialized_start=2887
-  _globals['_SPEECHEVENTTYPE']._serialized_end=2995
+  _globals['_VOICEACTIVITYDETECTION']._serialized_start=3484
+  _globals['_VOICEACTIVITYDETECTION']._serialized_end=3627
+  _globals['_SPEECHEVENTTYPE']._serialized_start=3629
+  _globals['_SPEECHEVENTTYPE']._serialized_end=3737
   _globals['_RECOGNIZEREQUEST']._serialized_start=172
   _globals['_RECOGNIZEREQUEST']._serialized_end=327
   _globals['_RECOGNIZERESPONSE']._serialized_start=330
-  _globals['_RECOGNIZERESPONSE']._serialized_end=723
-  _globals['_STREAMRECOGNIZEREQUEST']._serialized_start=726
-  _globals['_STREAMRECOGNIZEREQUEST']._serialized_end=881
-  _globals['_ENDUTTERANCE']._serialized_start=883
-  _globals['_ENDUTTERANCE']._serialized_end=897
-  _globals['_STREAMCONFIG']._serialized_start=900
-  _globals['_STREAMCONFIG']._serialized_end=1264
-  _globals['_STREAMRECOGNIZERESPONSE']._serialized_start=1267
-  _globals['_STREAMRECOGNIZERESPONSE']._serialized_end=1628
-  _globals['_STREAMSTARTED']._serialized_start=1631
-  _globals['_STREAMSTARTED']._serialized_end=1879
-  _globals['_INTERIMRESULT']._serialized_start=1882
-  _globals['_INTERIMRESULT']._serialized_end=2040
-  _globals['_FINALRESULT']._serialized_start=2043
-  _globals['_FINALRESULT']._serialized_end=2461
-  _globals['_SPEECHEVENT']._serialized_start=2463
-  _globals['_SPEECHEVENT']._serialized_end=2566
-  _globals['_LISTMODELSREQUEST']._serialized_start=2568
-  _globals['_LISTMODELSREQUEST']._serialized_end=2587
-  _globals['_LISTMODELSRESPONSE']._serialized_start=2589
-  _globals['_LISTMODELSRESPONSE']._serialized_end=2648
-  _globals['_GETMODELREQUEST']._serialized_start=2650
-  _globals['_GETMODELREQUEST']._serialized_end=2681
-  _globals['_GETMODELRESPONSE']._serialized_start=2683
-  _globals['_GETMODELRESPONSE']._serialized_end=2739
-  _globals['_EMOTIONRECOGNITIONSERVICE']._serialized_start=2998
-  _globals['_EMOTIONRECOGNITIONSERVICE']._serialized_end=3375
+  _globals['_RECOGNIZERESPONSE']._serialized_end=810
+  _globals['_RECOGNIZERECORDINGREQUEST']._serialized_start=812
+  _globals['_RECOGNIZERECORDINGREQUEST']._serialized_end=918
+  _globals['_RECORDINGCONFIG']._serialized_start=921
+  _globals['_RECORDINGCONFIG']._serialized_end=1060
+  _globals['_RECOGNIZERECORDINGRESPONSE']._serialized_start=1063
+  _globals['_RECOGNIZERECORDINGRESPONSE']._serialized_end=1203
+  _globals['_RECORDINGPART']._serialized_start=1206
+  _globals['_RECORDINGPART']._serialized_end=1434
+  _globals['_STREAMRECOGNIZEREQUEST']._serialized_start=1437
+  _globals['_STREAMRECOGNIZEREQUEST']._serialized_end=1592
+  _globals['_ENDUTTERANCE']._serialized_start=1594
+  _globals['_ENDUTTERANCE']._serialized_end=1608
+  _globals['_STREAMCONFIG']._serialized_start=1611
+  _globals['_STREAMCONFIG']._serialized_end=1975
+  _globals['_STREAMRECOGNIZERESPONSE']._serialized_start=1978
+  _globals['_STREAMRECOGNIZERESPONSE']._serialized_end=2339
+  _globals['_STREAMSTARTED']._serialized_start=2342
+  _globals['_STREAMSTARTED']._serialized_end=2590
+  _globals['_INTERIMRESULT']._serialized_start=2593
+  _globals['_INTERIMRESULT']._serialized_end=2751
+  _globals['_FINALRESULT']._serialized_start=2754
+  _globals['_FINALRESULT']._serialized_end=3203
+  _globals['_SPEECHEVENT']._serialized_start=3205
+  _globals['_SPEECHEVENT']._serialized_end=3308
+  _globals['_LISTMODELSREQUEST']._serialized_start=3310
+  _globals['_LISTMODELSREQUEST']._serialized_end=3329
+  _globals['_LISTMODELSRESPONSE']._serialized_start=3331
+  _globals['_LISTMODELSRESPONSE']._serialized_end=3390
+  _globals['_GETMODELREQUEST']._serialized_start=3392
+  _globals['_GETMODELREQUEST']._serialized_end=3423
+  _globals['_GETMODELRESPONSE']._serialized_start=3425
+  _globals['_GETMODELRESPONSE']._serialized_end=3481
+  _globals['_EMOTIONRECOGNITIONSERVICE']._serialized_start=3740
+  _globals['_EMOTIONRECOGNITIONSERVICE']._serialized_end=4230
 # @@protoc_insertion_point(module_scope)

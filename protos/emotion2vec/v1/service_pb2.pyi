@@ -44,7 +44,7 @@ class RecognizeRequest(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., config: _Optional[_Union[_recognition_pb2.RecognitionConfig, _Mapping]] = ..., audio_config: _Optional[_Union[_audio_pb2.AudioConfig, _Mapping]] = ..., audio: _Optional[bytes] = ...) -> None: ...
 
 class RecognizeResponse(_message.Message):
-    __slots__ = ("request_id", "result", "frames", "embedding", "frame_embeddings", "segments", "processed_audio", "warnings", "metadata")
+    __slots__ = ("request_id", "result", "frames", "embedding", "frame_embeddings", "segments", "processed_audio", "warnings", "metadata", "processed_audio_scale", "channel_results")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     FRAMES_FIELD_NUMBER: _ClassVar[int]
@@ -54,6 +54,8 @@ class RecognizeResponse(_message.Message):
     PROCESSED_AUDIO_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
+    PROCESSED_AUDIO_SCALE_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_RESULTS_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     result: _recognition_pb2.EmotionResult
     frames: _recognition_pb2.FrameScores
@@ -63,7 +65,51 @@ class RecognizeResponse(_message.Message):
     processed_audio: bytes
     warnings: _containers.RepeatedCompositeFieldContainer[_recognition_pb2.Warning]
     metadata: _recognition_pb2.ResponseMetadata
-    def __init__(self, request_id: _Optional[str] = ..., result: _Optional[_Union[_recognition_pb2.EmotionResult, _Mapping]] = ..., frames: _Optional[_Union[_recognition_pb2.FrameScores, _Mapping]] = ..., embedding: _Optional[_Union[_recognition_pb2.Embedding, _Mapping]] = ..., frame_embeddings: _Optional[_Union[_recognition_pb2.Embedding, _Mapping]] = ..., segments: _Optional[_Iterable[_Union[_recognition_pb2.Segment, _Mapping]]] = ..., processed_audio: _Optional[bytes] = ..., warnings: _Optional[_Iterable[_Union[_recognition_pb2.Warning, _Mapping]]] = ..., metadata: _Optional[_Union[_recognition_pb2.ResponseMetadata, _Mapping]] = ...) -> None: ...
+    processed_audio_scale: float
+    channel_results: _containers.RepeatedCompositeFieldContainer[_recognition_pb2.ChannelResult]
+    def __init__(self, request_id: _Optional[str] = ..., result: _Optional[_Union[_recognition_pb2.EmotionResult, _Mapping]] = ..., frames: _Optional[_Union[_recognition_pb2.FrameScores, _Mapping]] = ..., embedding: _Optional[_Union[_recognition_pb2.Embedding, _Mapping]] = ..., frame_embeddings: _Optional[_Union[_recognition_pb2.Embedding, _Mapping]] = ..., segments: _Optional[_Iterable[_Union[_recognition_pb2.Segment, _Mapping]]] = ..., processed_audio: _Optional[bytes] = ..., warnings: _Optional[_Iterable[_Union[_recognition_pb2.Warning, _Mapping]]] = ..., metadata: _Optional[_Union[_recognition_pb2.ResponseMetadata, _Mapping]] = ..., processed_audio_scale: _Optional[float] = ..., channel_results: _Optional[_Iterable[_Union[_recognition_pb2.ChannelResult, _Mapping]]] = ...) -> None: ...
+
+class RecognizeRecordingRequest(_message.Message):
+    __slots__ = ("config", "audio")
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_FIELD_NUMBER: _ClassVar[int]
+    config: RecordingConfig
+    audio: bytes
+    def __init__(self, config: _Optional[_Union[RecordingConfig, _Mapping]] = ..., audio: _Optional[bytes] = ...) -> None: ...
+
+class RecordingConfig(_message.Message):
+    __slots__ = ("request_id", "config", "audio_config")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    CONFIG_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_CONFIG_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    config: _recognition_pb2.RecognitionConfig
+    audio_config: _audio_pb2.AudioConfig
+    def __init__(self, request_id: _Optional[str] = ..., config: _Optional[_Union[_recognition_pb2.RecognitionConfig, _Mapping]] = ..., audio_config: _Optional[_Union[_audio_pb2.AudioConfig, _Mapping]] = ...) -> None: ...
+
+class RecognizeRecordingResponse(_message.Message):
+    __slots__ = ("part", "result")
+    PART_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    part: RecordingPart
+    result: RecognizeResponse
+    def __init__(self, part: _Optional[_Union[RecordingPart, _Mapping]] = ..., result: _Optional[_Union[RecognizeResponse, _Mapping]] = ...) -> None: ...
+
+class RecordingPart(_message.Message):
+    __slots__ = ("channel", "segment", "frames", "frame_embeddings", "processed_audio", "processed_audio_scale")
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    SEGMENT_FIELD_NUMBER: _ClassVar[int]
+    FRAMES_FIELD_NUMBER: _ClassVar[int]
+    FRAME_EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
+    PROCESSED_AUDIO_FIELD_NUMBER: _ClassVar[int]
+    PROCESSED_AUDIO_SCALE_FIELD_NUMBER: _ClassVar[int]
+    channel: int
+    segment: _recognition_pb2.Segment
+    frames: _recognition_pb2.FrameScores
+    frame_embeddings: _recognition_pb2.Embedding
+    processed_audio: bytes
+    processed_audio_scale: float
+    def __init__(self, channel: _Optional[int] = ..., segment: _Optional[_Union[_recognition_pb2.Segment, _Mapping]] = ..., frames: _Optional[_Union[_recognition_pb2.FrameScores, _Mapping]] = ..., frame_embeddings: _Optional[_Union[_recognition_pb2.Embedding, _Mapping]] = ..., processed_audio: _Optional[bytes] = ..., processed_audio_scale: _Optional[float] = ...) -> None: ...
 
 class StreamRecognizeRequest(_message.Message):
     __slots__ = ("config", "audio", "end_utterance")
@@ -148,7 +194,7 @@ class InterimResult(_message.Message):
     def __init__(self, result: _Optional[_Union[_recognition_pb2.EmotionResult, _Mapping]] = ..., start_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., end_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class FinalResult(_message.Message):
-    __slots__ = ("result", "start_offset", "end_offset", "segments", "embedding", "frame_embeddings", "processed_audio", "warnings", "metadata")
+    __slots__ = ("result", "start_offset", "end_offset", "segments", "embedding", "frame_embeddings", "processed_audio", "warnings", "metadata", "processed_audio_scale")
     RESULT_FIELD_NUMBER: _ClassVar[int]
     START_OFFSET_FIELD_NUMBER: _ClassVar[int]
     END_OFFSET_FIELD_NUMBER: _ClassVar[int]
@@ -158,6 +204,7 @@ class FinalResult(_message.Message):
     PROCESSED_AUDIO_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
+    PROCESSED_AUDIO_SCALE_FIELD_NUMBER: _ClassVar[int]
     result: _recognition_pb2.EmotionResult
     start_offset: _duration_pb2.Duration
     end_offset: _duration_pb2.Duration
@@ -167,7 +214,8 @@ class FinalResult(_message.Message):
     processed_audio: bytes
     warnings: _containers.RepeatedCompositeFieldContainer[_recognition_pb2.Warning]
     metadata: _recognition_pb2.ResponseMetadata
-    def __init__(self, result: _Optional[_Union[_recognition_pb2.EmotionResult, _Mapping]] = ..., start_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., end_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., segments: _Optional[_Iterable[_Union[_recognition_pb2.Segment, _Mapping]]] = ..., embedding: _Optional[_Union[_recognition_pb2.Embedding, _Mapping]] = ..., frame_embeddings: _Optional[_Union[_recognition_pb2.Embedding, _Mapping]] = ..., processed_audio: _Optional[bytes] = ..., warnings: _Optional[_Iterable[_Union[_recognition_pb2.Warning, _Mapping]]] = ..., metadata: _Optional[_Union[_recognition_pb2.ResponseMetadata, _Mapping]] = ...) -> None: ...
+    processed_audio_scale: float
+    def __init__(self, result: _Optional[_Union[_recognition_pb2.EmotionResult, _Mapping]] = ..., start_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., end_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., segments: _Optional[_Iterable[_Union[_recognition_pb2.Segment, _Mapping]]] = ..., embedding: _Optional[_Union[_recognition_pb2.Embedding, _Mapping]] = ..., frame_embeddings: _Optional[_Union[_recognition_pb2.Embedding, _Mapping]] = ..., processed_audio: _Optional[bytes] = ..., warnings: _Optional[_Iterable[_Union[_recognition_pb2.Warning, _Mapping]]] = ..., metadata: _Optional[_Union[_recognition_pb2.ResponseMetadata, _Mapping]] = ..., processed_audio_scale: _Optional[float] = ...) -> None: ...
 
 class SpeechEvent(_message.Message):
     __slots__ = ("type", "offset")

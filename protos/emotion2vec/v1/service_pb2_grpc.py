@@ -40,6 +40,11 @@ class EmotionRecognitionServiceStub(object):
                 request_serializer=emotion2vec_dot_v1_dot_service__pb2.RecognizeRequest.SerializeToString,
                 response_deserializer=emotion2vec_dot_v1_dot_service__pb2.RecognizeResponse.FromString,
                 _registered_method=True)
+        self.RecognizeRecording = channel.stream_stream(
+                '/emotion2vec.v1.EmotionRecognitionService/RecognizeRecording',
+                request_serializer=emotion2vec_dot_v1_dot_service__pb2.RecognizeRecordingRequest.SerializeToString,
+                response_deserializer=emotion2vec_dot_v1_dot_service__pb2.RecognizeRecordingResponse.FromString,
+                _registered_method=True)
         self.StreamRecognize = channel.stream_stream(
                 '/emotion2vec.v1.EmotionRecognitionService/StreamRecognize',
                 request_serializer=emotion2vec_dot_v1_dot_service__pb2.StreamRecognizeRequest.SerializeToString,
@@ -62,7 +67,15 @@ class EmotionRecognitionServiceServicer(object):
     """
 
     def Recognize(self, request, context):
-        """Recognises one whole recording.
+        """Recognises one short recording, sent whole.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecognizeRecording(self, request_iterator, context):
+        """Recognises a recording of any length and container, sent in pieces. Its parts come back as they
+        are ready, and the result last: the same as that of Recognize.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -94,6 +107,11 @@ def add_EmotionRecognitionServiceServicer_to_server(servicer, server):
                     servicer.Recognize,
                     request_deserializer=emotion2vec_dot_v1_dot_service__pb2.RecognizeRequest.FromString,
                     response_serializer=emotion2vec_dot_v1_dot_service__pb2.RecognizeResponse.SerializeToString,
+            ),
+            'RecognizeRecording': grpc.stream_stream_rpc_method_handler(
+                    servicer.RecognizeRecording,
+                    request_deserializer=emotion2vec_dot_v1_dot_service__pb2.RecognizeRecordingRequest.FromString,
+                    response_serializer=emotion2vec_dot_v1_dot_service__pb2.RecognizeRecordingResponse.SerializeToString,
             ),
             'StreamRecognize': grpc.stream_stream_rpc_method_handler(
                     servicer.StreamRecognize,
@@ -139,6 +157,33 @@ class EmotionRecognitionService(object):
             '/emotion2vec.v1.EmotionRecognitionService/Recognize',
             emotion2vec_dot_v1_dot_service__pb2.RecognizeRequest.SerializeToString,
             emotion2vec_dot_v1_dot_service__pb2.RecognizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecognizeRecording(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/emotion2vec.v1.EmotionRecognitionService/RecognizeRecording',
+            emotion2vec_dot_v1_dot_service__pb2.RecognizeRecordingRequest.SerializeToString,
+            emotion2vec_dot_v1_dot_service__pb2.RecognizeRecordingResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,7 +34,11 @@ class EmotionRecognitionServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EmotionRecognitionServiceAsyncStub: ...
     Recognize: _grpc.UnaryUnaryMultiCallable[_service_pb2.RecognizeRequest, _service_pb2.RecognizeResponse]
-    """Recognises one whole recording."""
+    """Recognises one short recording, sent whole."""
+    RecognizeRecording: _grpc.StreamStreamMultiCallable[_service_pb2.RecognizeRecordingRequest, _service_pb2.RecognizeRecordingResponse]
+    """Recognises a recording of any length and container, sent in pieces. Its parts come back as they
+    are ready, and the result last: the same as that of Recognize.
+    """
     StreamRecognize: _grpc.StreamStreamMultiCallable[_service_pb2.StreamRecognizeRequest, _service_pb2.StreamRecognizeResponse]
     """Recognises live audio: scores of every frame while it is spoken, a result an utterance."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_service_pb2.ListModelsRequest, _service_pb2.ListModelsResponse]
@@ -46,7 +50,11 @@ class EmotionRecognitionServiceAsyncStub(EmotionRecognitionServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Recognize: _aio.UnaryUnaryMultiCallable[_service_pb2.RecognizeRequest, _service_pb2.RecognizeResponse]  # type: ignore[assignment]
-    """Recognises one whole recording."""
+    """Recognises one short recording, sent whole."""
+    RecognizeRecording: _aio.StreamStreamMultiCallable[_service_pb2.RecognizeRecordingRequest, _service_pb2.RecognizeRecordingResponse]  # type: ignore[assignment]
+    """Recognises a recording of any length and container, sent in pieces. Its parts come back as they
+    are ready, and the result last: the same as that of Recognize.
+    """
     StreamRecognize: _aio.StreamStreamMultiCallable[_service_pb2.StreamRecognizeRequest, _service_pb2.StreamRecognizeResponse]  # type: ignore[assignment]
     """Recognises live audio: scores of every frame while it is spoken, a result an utterance."""
     ListModels: _aio.UnaryUnaryMultiCallable[_service_pb2.ListModelsRequest, _service_pb2.ListModelsResponse]  # type: ignore[assignment]
@@ -61,7 +69,17 @@ class EmotionRecognitionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _service_pb2.RecognizeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_service_pb2.RecognizeResponse, _abc.Awaitable[_service_pb2.RecognizeResponse]]:
-        """Recognises one whole recording."""
+        """Recognises one short recording, sent whole."""
+
+    @_abc_1.abstractmethod
+    def RecognizeRecording(
+        self,
+        request_iterator: _MaybeAsyncIterator[_service_pb2.RecognizeRecordingRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_service_pb2.RecognizeRecordingResponse], _abc.AsyncIterator[_service_pb2.RecognizeRecordingResponse]]:
+        """Recognises a recording of any length and container, sent in pieces. Its parts come back as they
+        are ready, and the result last: the same as that of Recognize.
+        """
 
     @_abc_1.abstractmethod
     def StreamRecognize(

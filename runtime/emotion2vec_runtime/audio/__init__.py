@@ -5,6 +5,9 @@ The only package that knows containers, codecs and resamplers.
 
 from emotion2vec_runtime.audio.decode import DecodedAudio, decode
 from emotion2vec_runtime.audio.level import Level
+from emotion2vec_runtime.audio.loss import Loss, LossKind
+from emotion2vec_runtime.audio.mix import Mix
+from emotion2vec_runtime.audio.recording import RecordingDecoder
 from emotion2vec_runtime.audio.spec import SAMPLE_RATE, AudioSpec, Encoding
 from emotion2vec_runtime.audio.stream import StreamDecoder
 from emotion2vec_runtime.audio.workspace import Workspace
@@ -15,6 +18,10 @@ __all__ = [
     "DecodedAudio",
     "Encoding",
     "Level",
+    "Loss",
+    "LossKind",
+    "Mix",
+    "RecordingDecoder",
     "StreamDecoder",
     "Workspace",
     "decode",

@@ -8,12 +8,13 @@ from typing import Final, cast
 
 import numpy as np
 
-from emotion2vec_runtime.arrays import Samples
+from emotion2vec_runtime.arrays import Float32, Samples
 from emotion2vec_runtime.audio import ffmpeg
+from emotion2vec_runtime.audio.convert import Converter
 from emotion2vec_runtime.audio.level import Level
-from emotion2vec_runtime.audio.mix import mix_down, require_finite
-from emotion2vec_runtime.audio.resample import Resampler
-from emotion2vec_runtime.audio.samples import SampleFormat
+from emotion2vec_runtime.audio.loss import Loss
+from emotion2vec_runtime.audio.mix import Mix, mix_down
+from emotion2vec_runtime.audio.samples import SampleFormat, as_float
 from emotion2vec_runtime.audio.sniff import Sniffed, sniff, sniff_signature
 from emotion2vec_runtime.audio.source import Source, open_samples, undecodable
 from emotion2vec_runtime.audio.spec import SAMPLE_RATE, AudioSpec, Encoding
@@ -39,6 +40,12 @@ class DecodedAudio:
     """Hz, before resampling."""
     source_channels: int
     """Channels, before they were averaged."""
+    channels: Float32 | None = None
+    """[C, S], 16 kHz, each channel by itself; None unless asked for. `samples` is their mean."""
+    losses: tuple[Loss, ...] = ()
+    """What of the recording was not heard."""
+    mix: Mix | None = None
+    """What averaging the channels did; None where nothing is known of them."""
 
     @property
     def seconds(self) -> float:
@@ -50,13 +57,21 @@ class DecodedAudio:
         return Level(self.samples)
 
 
-def decode(data: bytes | memoryview, spec: AudioSpec, max_seconds: float) -> DecodedAudio:
+def decode(
+    data: bytes | memoryview, spec: AudioSpec, max_seconds: float, *, separate: bool = False
+) -> DecodedAudio:
     """Decodes, averages the channels and resamples.
 
     It blocks, for about 0.1 to 2 ms a second of audio, mostly without the GIL. A file that is cut
     or damaged gives what of it can be decoded, if that is anything. Decoding stops as soon as
     more than `max_seconds` have come out, so neither time nor memory follow what a small file
     unpacks to or what its header claims.
+
+    Args:
+        data: the recording.
+        spec: how it is encoded.
+        max_seconds: longest audio to take.
+        separate: whether to keep each channel by itself as well.
 
     Raises:
         InvalidRequestError: `audio`: empty, no audio, undecodable, of an unsupported sample rate
@@ -68,18 +83,20 @@ def decode(data: bytes | memoryview, spec: AudioSpec, max_seconds: float) -> Dec
         raise undecodable("audio is empty: send some")
     view = memoryview(data)
     source = _open_raw(view, spec) if spec.encoding.is_raw else _open_file(view, spec.encoding)
-    samples = _convert(source, max_seconds)
-    require_finite(samples)
+    converter = Converter(source.sample_rate, source.channels, separate=separate)
+    rows = _convert(source, converter, max_seconds)
+    samples = mix_down(rows)
     samples.flags.writeable = False
-    return DecodedAudio(samples, source.sample_rate, source.channels)
+    channels = as_float(rows) if separate else None
+    return DecodedAudio(samples, source.sample_rate, source.channels, channels, mix=converter.mix)
 
 
-def _convert(source: Source, max_seconds: float) -> Samples:
+def _convert(source: Source, converter: Converter, max_seconds: float) -> Samples:
+    """[1, S], or [channels, S]."""
     skip = round(source.skip * source.sample_rate)
     last = math.inf if source.keep is None else skip + round(source.keep * source.sample_rate)
     # An encoder's run-in is no audio; more than a second of it is decoding all the same.
     limit = max_seconds * source.sample_rate + min(skip, source.sample_rate)
-    resampler = Resampler(source.sample_rate)
     heard: list[Samples] = []
     end = 0
     for block in source.blocks:
@@ -88,16 +105,16 @@ def _convert(source: Source, max_seconds: float) -> Samples:
             raise TooLargeError(f"the audio is longer than {max_seconds:g} s: split it")
         part = block[:, max(0, skip - start) : max(0, int(min(end, last)) - start)]
         if part.size:
-            heard.append(resampler.push(mix_down(part)))
+            heard.append(converter.push(part))
         if end >= last:
             break
-    heard.append(resampler.finish())
+    heard.append(converter.finish())
     full = [part for part in heard if part.size]
     if not full:
         raise undecodable("the audio holds no samples: send some sound")
     if len(full) == 1:
         return full[0]
-    return cast(Samples, np.concatenate(full))
+    return cast(Samples, np.concatenate(full, axis=1))
 
 
 def _open_raw(data: memoryview, spec: AudioSpec) -> Source:

@@ -1,8 +1,8 @@
-"""Channels to one, and the check that what came out are numbers."""
+"""Channels to one, what that did to them, and the check that what came out are numbers."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,15 @@ from emotion2vec_runtime.errors import InvalidRequestError
 
 _LARGEST = 1e15
 """The mean square of minutes of such samples still is a float32."""
+_AUDIBLE: Final = 10 ** (-40 / 10)
+"""Energy of a channel, as a share of the loudest channel's, below which it is no voice of its own:
+crosstalk, hiss, an unused input."""
+_UNLIKE: Final = 0.5
+"""Correlation of two audible channels below which they hold different sounds. One room in two
+microphones stays above it, as does music in stereo; two speakers, one a channel, are near 0."""
+_CANCELLED: Final = 0.25
+"""Energy of the mix, as a share of what channels without any likeness would leave, below which
+channels cancel each other. For two channels alike in level that is a correlation of -0.75."""
 
 
 def mix_down(block: Samples) -> Samples:
@@ -29,13 +38,64 @@ def mix_down(block: Samples) -> Samples:
     return total
 
 
+class Mix:
+    """How alike the channels of a recording are, and so what averaging them did.
+
+    It is the covariance of the channels, summed up block by block.
+    """
+
+    def __init__(self, channels: int) -> None:
+        self._count = 0
+        self._sums = np.zeros(channels)
+        self._products = np.zeros((channels, channels))
+
+    def add(self, block: Samples) -> None:
+        """Takes [channels, n] into account."""
+        if len(block) < 2:
+            return
+        floats = as_float(block)
+        self._count += floats.shape[1]
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._sums += np.add.reduce(floats, axis=1, dtype=np.float32)
+            # Not floats @ floats.T: BLAS would wake all its threads beside the model's.
+            for i, row in enumerate(floats):
+                for j in range(i, len(floats)):
+                    product = np.add.reduce(row * floats[j])
+                    self._products[i, j] += product
+                    self._products[j, i] = self._products[i, j]
+
+    @property
+    def channels_differ(self) -> bool:
+        """Whether two channels that can be heard hold different sounds: two speakers, perhaps."""
+        covariance = self._covariance
+        energy = np.diagonal(covariance)
+        heard = energy > _AUDIBLE * energy.max(initial=0.0)
+        if np.count_nonzero(heard) < 2:
+            return False
+        norm = np.sqrt(energy[heard])
+        correlation = covariance[heard][:, heard] / np.outer(norm, norm)
+        return bool(np.abs(correlation).min() < _UNLIKE)
+
+    @property
+    def cancels(self) -> bool:
+        """Whether channels are each other's opposite, so that little is left of them in the mix."""
+        covariance = self._covariance
+        energy = float(np.trace(covariance))
+        return energy > 0 and float(covariance.sum()) < _CANCELLED * energy
+
+    @property
+    def _covariance(self) -> NDArray[np.float64]:
+        """[channels, channels], times the number of samples."""
+        return self._products - np.outer(self._sums, self._sums) / max(1, self._count)
+
+
 def require_finite(samples: Samples) -> None:
     """Checked behind the resampler: it spreads a NaN over its neighbours, it never hides one.
 
     Raises:
         InvalidRequestError: a sample is NaN, infinite, or so large that its square would overflow.
     """
-    if samples.dtype == np.int16 or not len(samples):
+    if samples.dtype == np.int16 or not samples.size:
         return
     if not (samples.min() >= -_LARGEST and samples.max() <= _LARGEST):
         raise InvalidRequestError(

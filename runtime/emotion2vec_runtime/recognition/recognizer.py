@@ -12,8 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotion2vec_runtime.arrays import Samples
-from emotion2vec_runtime.audio import SAMPLE_RATE, AudioSpec, DecodedAudio, Encoding, decode
+from emotion2vec_runtime.audio import (
+    SAMPLE_RATE,
+    AudioSpec,
+    DecodedAudio,
+    Encoding,
+    Level,
+    decode,
+)
 from emotion2vec_runtime.audio.spec import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
+from emotion2vec_runtime.audio.voice import find_speech, mostly_silent
 from emotion2vec_runtime.backends.base import Backend
 from emotion2vec_runtime.backends.providers import provider_named
 from emotion2vec_runtime.backends.select import PrecisionChoice, load_backend
@@ -22,9 +30,13 @@ from emotion2vec_runtime.errors import InvalidRequestError
 from emotion2vec_runtime.recognition import long_audio
 from emotion2vec_runtime.recognition.emotion import Classes
 from emotion2vec_runtime.recognition.recognition import Recognition, require_a_frame
-from emotion2vec_runtime.recognition.result import Options, Result, interpret
+from emotion2vec_runtime.recognition.result import Options, Result, interpret, of_channels
 from emotion2vec_runtime.recognition.runner import MAX_BATCH_SECONDS, Clip, Runner
-from emotion2vec_runtime.recognition.warnings import about_audio
+from emotion2vec_runtime.recognition.warnings import (
+    RecognitionWarning,
+    about_level,
+    about_source,
+)
 
 AudioSource = str | os.PathLike[str] | bytes | bytearray | memoryview | NDArray[Any]
 """A path, a file's bytes, or samples [n] or [n, channels]: int16, or floats from -1 to 1."""
@@ -55,6 +67,8 @@ class Recognizer:
         sample_rate: int | None = None,
         frame_embeddings: bool = False,
         allowed_labels: Sequence[str] = (),
+        separate: bool = False,
+        speech_only: bool = False,
     ) -> Result:
         """Recognises one recording of any length.
 
@@ -63,6 +77,8 @@ class Recognizer:
             sample_rate: Hz, of an array; 16 kHz if None.
             frame_embeddings: whether to keep one embedding a frame; they are large.
             allowed_labels: score these labels only; all of the model's if empty.
+            separate: recognise each channel by itself: the results are `Result.channels`.
+            speech_only: pool over the frames with speech, where there are any.
 
         Raises:
             InvalidRequestError: the audio can't be decoded or is too short, or a label is unknown.
@@ -75,30 +91,41 @@ class Recognizer:
             Classes(self.manifest.labels, allowed_labels) if allowed_labels else self.classes,
             frame_embeddings=frame_embeddings,
             processed_audio=True,
+            separate=separate,
+            speech_only=speech_only,
         )
-        heard = _decode(audio, sample_rate)
+        heard = _decode(audio, sample_rate, separate=separate)
+        about = list(about_source(heard, is_mixed=not separate))
+        if heard.channels is None:
+            return self._result(heard.samples, options, about)
+        results = [self._result(channel, options, []) for channel in heard.channels]
+        return of_channels(results, heard.seconds, about)
+
+    def _result(
+        self, samples: Samples, options: Options, warnings: list[RecognitionWarning]
+    ) -> Result:
         return interpret(
-            self._run(heard.samples, frame_embeddings=frame_embeddings),
-            heard.samples,
+            self._run(samples, options),
+            len(samples) / self.manifest.sample_rate,
             options,
             self.manifest,
-            warnings=about_audio(heard, heard.level),
+            samples=samples,
+            warnings=[*warnings, *about_level(Level(samples), mostly_silent(samples))],
         )
 
-    def _run(self, samples: Samples, *, frame_embeddings: bool) -> Recognition:
+    def _run(self, samples: Samples, options: Options) -> Recognition:
         require_a_frame(len(samples), self.manifest)
-        cuts = long_audio.cut(len(samples), self.manifest, self._max_window, self._overlap)
-        if len(cuts) == 1:
-            return long_audio.single(self._runner([Clip(samples, frame_embeddings)])[0])
-        clips = [Clip(samples[part.start : part.stop], frame_embeddings=True) for part in cuts]
-        outputs = [
-            output
-            for first in range(0, len(clips), self._rows)
-            for output in self._runner(clips[first : first + self._rows])
-        ]
-        return long_audio.join(
-            len(samples), cuts, outputs, self.manifest, frame_embeddings=frame_embeddings
-        )
+        cutter = long_audio.Cutter(self.manifest, self._max_window, self._overlap)
+        cuts = cutter.cut(len(samples))
+        speech = find_speech(samples) if options.speech_only else None
+        wants_embeddings = options.frame_embeddings or options.speech_only or len(cuts) > 1
+        pool = long_audio.Pool(self.manifest, frame_embeddings=options.frame_embeddings)
+        for first in range(0, len(cuts), self._rows):
+            batch = cuts[first : first + self._rows]
+            clips = [Clip(samples[part.start : part.stop], wants_embeddings) for part in batch]
+            for part, output in zip(batch, self._runner(clips), strict=True):
+                pool.add(part, output, None if speech is None else speech[part.first : part.last])
+        return pool.recognition()
 
 
 def load(
@@ -128,9 +155,10 @@ def load(
     return Recognizer(opened.manifest, backend)
 
 
-def _decode(audio: AudioSource, sample_rate: int | None) -> DecodedAudio:
+def _decode(audio: AudioSource, sample_rate: int | None, *, separate: bool) -> DecodedAudio:
     if isinstance(audio, np.ndarray):
-        return _decode_array(audio, SAMPLE_RATE if sample_rate is None else sample_rate)
+        rate = SAMPLE_RATE if sample_rate is None else sample_rate
+        return _decode_array(audio, rate, separate=separate)
     if sample_rate is not None:
         raise InvalidRequestError("sample_rate", "a file states its own rate: leave it out")
     if isinstance(audio, str | os.PathLike):
@@ -141,10 +169,10 @@ def _decode(audio: AudioSource, sample_rate: int | None) -> DecodedAudio:
         raise InvalidRequestError(
             "audio", f"audio can't be a {type(audio).__name__}: give a path, bytes or a NumPy array"
         )
-    return decode(data, AudioSpec(Encoding.DETECT), math.inf)
+    return decode(data, AudioSpec(Encoding.DETECT), math.inf, separate=separate)
 
 
-def _decode_array(samples: NDArray[Any], sample_rate: int) -> DecodedAudio:
+def _decode_array(samples: NDArray[Any], sample_rate: int, *, separate: bool) -> DecodedAudio:
     is_float = np.issubdtype(samples.dtype, np.floating)
     channels = samples.shape[1] if samples.ndim == 2 else 1
     if (
@@ -166,4 +194,5 @@ def _decode_array(samples: NDArray[Any], sample_rate: int) -> DecodedAudio:
     encoding = Encoding.FLOAT32 if is_float else Encoding.LINEAR16
     with np.errstate(over="ignore"):
         wire = samples.astype("<f4" if is_float else "<i2", copy=False).tobytes()
-    return decode(wire, AudioSpec(encoding, sample_rate, channels), math.inf)
+    spec = AudioSpec(encoding, sample_rate, channels)
+    return decode(wire, spec, math.inf, separate=separate)

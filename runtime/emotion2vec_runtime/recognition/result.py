@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from emotion2vec_runtime.arrays import Float32, Samples
@@ -26,6 +26,10 @@ class Options:
     embedding: bool = True
     frame_embeddings: bool = False
     processed_audio: bool = False
+    separate: bool = False
+    """Each channel by itself instead of their mix."""
+    speech_only: bool = False
+    """Pool over the frames with speech."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class Result:
         segments: one a window, only for audio longer than one.
         processed_audio: [S], what the model heard: 16 kHz mono.
         warnings: why the result may be less dependable than it looks.
+        channels: one result each, where they were asked for; what is about one channel is then
+            there and not here.
     """
 
     audio_seconds: float
@@ -60,32 +66,34 @@ class Result:
     segments: tuple[EmotionSegment, ...]
     processed_audio: Samples | None
     warnings: tuple[RecognitionWarning, ...]
+    channels: tuple[Result, ...] = ()
 
 
 def interpret(
     recognition: Recognition | None,
-    samples: Samples,
+    seconds: float,
     options: Options,
     manifest: Manifest,
     *,
+    samples: Samples | None = None,
     warnings: Iterable[RecognitionWarning] = (),
     low_confidence: float = LOW_CONFIDENCE,
     start_seconds: float = 0.0,
 ) -> Result:
-    """The result for `samples` [S] at 16 kHz, of which the model said `recognition`.
+    """The result for audio of so many seconds, of which the model said `recognition`.
 
     Args:
         recognition: None for audio shorter than one frame, of which no model can say anything.
-        samples: what the model heard.
+        seconds: its length.
         options: what is asked for.
         manifest: of the model.
+        samples: what the model heard, where that may be asked for.
         warnings: what is known of the audio already.
         low_confidence: warn below it.
         start_seconds: where in a longer recording or stream the audio begins: segments count on.
     """
     logits = recognition.logits if recognition else None
     emotion = None if logits is None else options.classes.emotion(logits)
-    seconds = len(samples) / manifest.sample_rate
     doubts = [*warnings, *about_length(seconds)]
     if recognition is not None:
         doubts += about_emotion(emotion, low_confidence)
@@ -101,6 +109,24 @@ def interpret(
         segments=_segments(recognition, options.classes, manifest.sample_rate, start_seconds),
         processed_audio=samples if options.processed_audio else None,
         warnings=tuple(doubts),
+    )
+
+
+def of_channels(
+    channels: Sequence[Result], seconds: float, warnings: Iterable[RecognitionWarning]
+) -> Result:
+    """The result for a recording whose channels were recognised each by itself; the warnings are
+    about the recording."""
+    return Result(
+        audio_seconds=seconds,
+        emotion=None,
+        frames=None,
+        embedding=None,
+        frame_embeddings=None,
+        segments=(),
+        processed_audio=None,
+        warnings=tuple(warnings),
+        channels=tuple(channels),
     )
 
 

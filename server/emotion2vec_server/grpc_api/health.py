@@ -8,10 +8,10 @@ import grpc
 from emotion2vec_runtime.errors import RequestError
 from grpc_health.v1 import health, health_pb2
 
-from emotion2vec_server.grpc_api.edge import address_of
-from emotion2vec_server.grpc_api.requests import parse, read_message
+from emotion2vec_server.grpc_api.edge import address_of, read_message
 from emotion2vec_server.grpc_api.status import Context, abort
 from emotion2vec_server.serving.uploads import Uploads
+from emotion2vec_server.wire.requests import parse
 
 LIVENESS = "liveness"
 """A service that serves as long as the event loop answers, whatever the models do: for what would

@@ -45,7 +45,7 @@ class ServerLimits(NamedTuple):
     max_connections: int
     max_connection_seconds: float
     """After it a client is asked to open another one, so that new replicas get their share."""
-    max_stream_seconds: float
+    max_call_seconds: float
     """What is under way on a connection that is too old may last so long."""
 
 
@@ -138,7 +138,7 @@ def _options(limits: ServerLimits) -> Sequence[tuple[str, int]]:
         ("grpc.keepalive_timeout_ms", _PING_ANSWER_MS),
         ("grpc.max_connection_idle_ms", _IDLE_MS),
         ("grpc.max_connection_age_ms", round(1000 * limits.max_connection_seconds)),
-        ("grpc.max_connection_age_grace_ms", round(1000 * limits.max_stream_seconds) + _IDLE_MS),
+        ("grpc.max_connection_age_grace_ms", round(1000 * limits.max_call_seconds) + _IDLE_MS),
         # It would let a second server take a port that is in use.
         ("grpc.so_reuseport", 0),
     )

@@ -14,12 +14,18 @@ import grpc
 from emotion2vec.v1 import service_pb2
 from google.protobuf.message import Message
 
-from emotion2vec_server.grpc_api import replies, requests
-from emotion2vec_server.grpc_api.edge import Call, Edge
+from emotion2vec_server.grpc_api.edge import Edge, read_message
 from emotion2vec_server.grpc_api.status import Context
+from emotion2vec_server.serving import long_recordings as long_recordings_use_case
 from emotion2vec_server.serving import recordings as recordings_use_case
 from emotion2vec_server.serving import streams as streams_use_case
 from emotion2vec_server.serving.catalog import Catalog
+from emotion2vec_server.serving.gate import Call
+from emotion2vec_server.serving.long_recordings import (
+    LongRecordings,
+    RecordingConfig,
+    RecordingMessage,
+)
 from emotion2vec_server.serving.recordings import RecordingRequest, Recordings
 from emotion2vec_server.serving.streams import (
     OpenStream,
@@ -29,6 +35,7 @@ from emotion2vec_server.serving.streams import (
     Streams,
 )
 from emotion2vec_server.serving.uploads import Uploads
+from emotion2vec_server.wire import replies, requests
 
 M = TypeVar("M", bound=Message)
 SERVICE_NAME = service_pb2.DESCRIPTOR.services_by_name["EmotionRecognitionService"].full_name
@@ -41,28 +48,34 @@ class EmotionRecognitionService:
         self,
         catalog: Catalog,
         recordings: Recordings,
+        long_recordings: LongRecordings,
         streams: Streams,
         uploads: Uploads,
         edge: Edge,
         *,
         max_audio_seconds: float,
+        max_recording_seconds: float,
     ) -> None:
         self._catalog = catalog
         self._recordings = recordings
+        self._long_recordings = long_recordings
         self._streams = streams
         self._uploads = uploads
         self._edge = edge
         self._max_audio_seconds = max_audio_seconds
+        self._max_recording_seconds = max_recording_seconds
 
     def handler(self) -> grpc.GenericRpcHandler:
         """The service, ready to be added to a gRPC server."""
         # To the caller these are unary. So, a body is read when we ask for it.
         unary = grpc.stream_unary_rpc_method_handler
+        stream = grpc.stream_stream_rpc_method_handler
         return grpc.method_handlers_generic_handler(
             SERVICE_NAME,
             {
                 "Recognize": unary(self.recognize),
-                "StreamRecognize": grpc.stream_stream_rpc_method_handler(self.stream_recognize),
+                "RecognizeRecording": stream(self.recognize_recording),
+                "StreamRecognize": stream(self.stream_recognize),
                 "ListModels": unary(self.list_models),
                 "GetModel": unary(self.get_model),
             },
@@ -72,12 +85,23 @@ class EmotionRecognitionService:
         async def work(call: Call) -> bytes:
             return await self._recordings.recognize(
                 call.caller,
-                lambda: requests.read_message(context),
+                lambda: read_message(context),
                 lambda data: _parse(call, data),
                 replies.recognize_response,
             )
 
         return await self._edge.run(context, recordings_use_case.METHOD, work)
+
+    async def recognize_recording(self, incoming: AsyncIterator[bytes], context: Context) -> None:
+        async def work(call: Call) -> None:
+            await self._long_recordings.run(
+                call.caller,
+                _recording_messages(call, incoming),
+                replies.recording_response,
+                context.write,
+            )
+
+        await self._edge.run(context, long_recordings_use_case.METHOD, work)
 
     async def stream_recognize(self, incoming: AsyncIterator[bytes], context: Context) -> None:
         async def work(call: Call) -> None:
@@ -107,7 +131,7 @@ class EmotionRecognitionService:
         """A call's only message; one of these is small, but who knows what comes."""
         async with self._uploads.receive(
             call.caller.name,
-            lambda: requests.read_message(context),
+            lambda: read_message(context),
             lambda data: requests.parse(kind, data),
         ) as message:
             return message
@@ -118,6 +142,7 @@ class EmotionRecognitionService:
             model,
             is_default=model is self._catalog.get(""),
             max_audio_seconds=self._max_audio_seconds,
+            max_recording_seconds=self._max_recording_seconds,
         )
 
 
@@ -125,6 +150,17 @@ def _parse(call: Call, data: bytes) -> RecordingRequest:
     message = requests.parse(service_pb2.RecognizeRequest, data)
     call.request_id = message.request_id
     return requests.recording_request(message)
+
+
+async def _recording_messages(
+    call: Call, incoming: AsyncIterator[bytes]
+) -> AsyncIterator[RecordingMessage]:
+    async for data in incoming:
+        parsed = requests.parse(service_pb2.RecognizeRecordingRequest, data)
+        message = requests.recording_message(parsed)
+        if isinstance(message, RecordingConfig):
+            call.request_id = message.request_id
+        yield message
 
 
 async def _stream_requests(

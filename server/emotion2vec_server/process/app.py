@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from emotion2vec_server.grpc_api.edge import Edge
 from emotion2vec_server.grpc_api.server import GrpcServer, ServerLimits, Tls
@@ -23,15 +23,22 @@ from emotion2vec_server.process.metrics import Metrics
 from emotion2vec_server.process.settings import Settings
 from emotion2vec_server.serving.calls import Calls
 from emotion2vec_server.serving.catalog import Catalog
+from emotion2vec_server.serving.gate import Gate
 from emotion2vec_server.serving.health import Health
+from emotion2vec_server.serving.long_recordings import LongRecordingLimits, LongRecordings
 from emotion2vec_server.serving.recordings import RecordingLimits, Recordings
 from emotion2vec_server.serving.streams import Streams
 from emotion2vec_server.serving.tokens import read_tokens
 from emotion2vec_server.serving.uploads import Uploads
 from emotion2vec_server.streaming.reader import StreamLimits
 
+if TYPE_CHECKING:
+    from emotion2vec_server.http_api.server import HttpServer, HttpTls
+
 _STREAM_SHARE = 0.8
 """Of the drain time; the rest is for their final results."""
+_SLOWEST = 2
+"""Times its length that the longest recording may take."""
 _QUIET_SECONDS = 0.25
 """Without a new call: callers who wait for an answer have none to send."""
 _MOST_QUIET_SECONDS = 1.0
@@ -58,31 +65,40 @@ class Server:
         self._metrics = Metrics()
         self._calls = Calls()
         self._catalog = Catalog()
+        tokens = read_tokens(settings.token_file) if settings.token_file else None
+        self._gate = Gate(self._calls, self._metrics, tokens)
         self._executor = ThreadPoolExecutor(_decode_threads(settings), "decode")
         self._streams = self._make_streams()
-        tokens = read_tokens(settings.token_file) if settings.token_file else None
+        self._long_recordings = self._make_long_recordings()
         limits = ServerLimits(
             max_message_bytes=settings.max_message_bytes,
             max_connections=_max_connections(),
             max_connection_seconds=settings.max_connection_seconds,
-            max_stream_seconds=settings.max_stream_seconds,
+            max_call_seconds=max(
+                settings.max_stream_seconds, _SLOWEST * settings.max_recording_seconds
+            ),
         )
         self._grpc = GrpcServer(limits, tokens)
         self._uploads = self._make_uploads()
+        self._recordings = self._make_recordings()
         self._grpc.add(
             EmotionRecognitionService(
                 self._catalog,
-                self._make_recordings(),
+                self._recordings,
+                self._long_recordings,
                 self._streams,
                 self._uploads,
-                Edge(self._calls, self._metrics, tokens),
+                Edge(self._gate),
                 max_audio_seconds=settings.max_audio_seconds,
+                max_recording_seconds=settings.max_recording_seconds,
             )
         )
         self._health = Health(self._catalog, self._grpc.health.show)
+        self._http = self._make_http() if settings.http else None
         self._stop_metrics: Callable[[], None] | None = None
         self._listens = False
         self.port = 0
+        self.http_port = 0
 
     async def start(self) -> None:
         """Listens at once, with health NOT_SERVING; loads the models; then serves.
@@ -94,8 +110,13 @@ class Server:
         settings = self._settings
         await self._health.wait()
         self.port = self._grpc.listen(settings.host, settings.port, _tls(settings))
+        if self._http is not None:
+            tls = _http_tls(settings)
+            self.http_port = self._http.listen(settings.host, settings.http_port, tls)
         await self._grpc.start()
         self._listens = True
+        if self._http is not None:
+            await self._http.start()
         if settings.metrics:
             port, self._stop_metrics = self._metrics.serve(settings.host, settings.metrics_port)
             _log.info(f"metrics on http://{_at(settings.host, port)}/metrics")
@@ -103,6 +124,9 @@ class Server:
         self._catalog.open(models)
         await self._health.serve()
         _log.info(f"serving on {_at(settings.host, self.port)}")
+        if self._http is not None:
+            scheme = "https" if settings.tls_certificate else "http"
+            _log.info(f"the page is at {scheme}://{_at(settings.host, self.http_port)}/")
 
     async def stop(self) -> None:
         """Sends callers elsewhere, lets accepted work finish within the drain time, then ends."""
@@ -124,15 +148,20 @@ class Server:
         await self._calls.quiet(_QUIET_SECONDS, _MOST_QUIET_SECONDS)
         try:
             stopping = asyncio.create_task(self._grpc.stop(_left(end)))
+            if self._http is not None:
+                self._http.close()
             await asyncio.sleep(_FAREWELL_SECONDS)
             self._catalog.close()
             self._uploads.drain()
             self._streams.drain(_STREAM_SHARE * _left(end))
+            self._long_recordings.drain(_STREAM_SHARE * _left(end))
         finally:
             self._calls.release()
         await self._calls.ended(_left(end))
         # What is left are not our calls, such as watchers of the health.
         await self._grpc.stop(min(_LAST_REPLIES_SECONDS, _left(end)))
+        if self._http is not None:
+            await self._http.stop(_LAST_REPLIES_SECONDS)
         await stopping
 
     def _make_uploads(self) -> Uploads:
@@ -150,6 +179,41 @@ class Server:
         settings = self._settings
         limits = RecordingLimits(settings.max_audio_seconds, settings.low_confidence)
         return Recordings(self._catalog, self._uploads, self._executor, limits, self._metrics)
+
+    def _make_http(self) -> HttpServer:
+        # Whoever turns HTTP off need not wait until it is imported.
+        from emotion2vec_server.http_api.app import Services, make_app
+        from emotion2vec_server.http_api.server import HttpServer
+
+        settings = self._settings
+        services = Services(
+            gate=self._gate,
+            catalog=self._catalog,
+            recordings=self._recordings,
+            long_recordings=self._long_recordings,
+            streams=self._streams,
+            is_serving=lambda: self._health.is_serving,
+            metrics=self._metrics.text if settings.metrics else None,
+            max_audio_seconds=settings.max_audio_seconds,
+            max_recording_seconds=settings.max_recording_seconds,
+        )
+        app = make_app(services, settings.cors_origin)
+        return HttpServer(app, max_connections=_max_connections())
+
+    def _make_long_recordings(self) -> LongRecordings:
+        settings = self._settings
+        return LongRecordings(
+            self._catalog,
+            self._executor,
+            LongRecordingLimits(
+                audio=settings.max_recording_seconds,
+                idle=settings.stream_idle_seconds,
+                arrival=settings.max_upload_seconds,
+            ),
+            self._metrics,
+            max_recordings=settings.max_recordings,
+            low_confidence=settings.low_confidence,
+        )
 
     def _make_streams(self) -> Streams:
         settings = self._settings
@@ -251,6 +315,14 @@ def _max_connections() -> int:
     """Half of the files that may be open, of which everything else needs some."""
     files = raise_file_limit()
     return _MOST_CONNECTIONS if files is None else min(_MOST_CONNECTIONS, files // 2)
+
+
+def _http_tls(settings: Settings) -> HttpTls | None:
+    from emotion2vec_server.http_api.server import HttpTls
+
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    return HttpTls(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
 
 
 def _tls(settings: Settings) -> Tls | None:

@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Generic, TypeVar
 
 from prometheus_client import (
+    CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
     Gauge,
@@ -14,6 +15,7 @@ from prometheus_client import (
     Info,
     ProcessCollector,
     disable_created_metrics,
+    generate_latest,
     start_http_server,
 )
 from prometheus_client.metrics import MetricWrapperBase
@@ -177,6 +179,10 @@ class Metrics:
 
     def failing(self, model: str, *, failing: bool) -> None:
         self._failing.labels(model).set(failing)
+
+    def text(self) -> tuple[bytes, str]:
+        """All of them in Prometheus's text format, and its media type."""
+        return generate_latest(self._registry), CONTENT_TYPE_LATEST
 
     def collect(self) -> Iterable[Metric]:
         """All of them, as they stand."""

@@ -40,7 +40,7 @@ def _known_provider(name: str) -> str:
 
 
 class Settings(BaseSettings):
-    """Serve emotion2vec models over gRPC.
+    """Serve emotion2vec models over gRPC and HTTP.
 
     Each flag can also be given in the environment: E2V_PORT for --port, and so on (E2V_MODEL
     takes a JSON list).
@@ -61,6 +61,13 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: Port = Field(50051, description="Port to listen on; 0 picks a free one.")
+    http: bool = Field(True, description="Serve HTTP, WebSockets and the page too.")
+    http_port: Port = Field(8080, description="Port of HTTP; 0 picks a free one.")
+    cors_origin: tuple[str, ...] = Field(
+        (),
+        description="A web site whose pages may call over HTTP, such as https://example.org; may "
+        "be given several times.",
+    )
     precision: Literal["auto", "fp32", "int8", "fp16"] = Field(
         "auto", description="Which of the bundle's artefacts to run."
     )
@@ -103,7 +110,7 @@ class Settings(BaseSettings):
     max_queue_size: Count = Field(2048, description="Most clips waiting for the model.")
 
     max_message_bytes: Annotated[int, Field(ge=1, le=2**31 - 1)] = Field(
-        16 * 2**20, description="Largest request."
+        64 * 2**20, description="Largest request: 300 s in CD quality are 53 MB."
     )
     max_uploads: Count = Field(
         1024, description="Most requests that wait, arrive or are decoded at once."
@@ -114,8 +121,12 @@ class Settings(BaseSettings):
     )
     max_upload_seconds: Seconds = Field(60.0, description="Longest time for a request to arrive.")
     max_audio_seconds: Annotated[float, Field(ge=1, le=86_400)] = Field(
-        300.0, description="Longest audio of one Recognize call."
+        300.0, description="Longest audio of one Recognize call, or utterance of a stream."
     )
+    max_recording_seconds: Annotated[float, Field(ge=1, le=604_800)] = Field(
+        43_200.0, description="Longest audio of one RecognizeRecording call."
+    )
+    max_recordings: Count = Field(64, description="Most RecognizeRecording calls at once.")
     max_window_seconds: Annotated[float, Field(ge=2, le=120)] = Field(
         MAX_WINDOW_SECONDS,
         description="Longer audio is recognised in overlapping windows of this length.",

@@ -19,6 +19,13 @@ class Granularity(Enum):
     FRAME = "FRAME"
 
 
+class Channels(Enum):
+    """How several channels are recognised."""
+
+    MIX = "MIX"
+    SEPARATE = "SEPARATE"
+
+
 @dataclass(frozen=True, slots=True)
 class RecognitionConfig:
     """As the caller sent it; the names are the wire's.
@@ -27,6 +34,7 @@ class RecognitionConfig:
         model: empty for the default one.
         granularity: None where the caller named none.
         allowed_labels: score these only; empty for all.
+        speech_only: pool over the frames with speech.
     """
 
     model: str = ""
@@ -35,6 +43,8 @@ class RecognitionConfig:
     return_frame_embeddings: bool = False
     return_processed_audio: bool = False
     allowed_labels: tuple[str, ...] = ()
+    channels: Channels = Channels.MIX
+    speech_only: bool = False
 
     def options(self, model: ServedModel, default: Granularity) -> Options:
         """What is asked of this model; `default` is the granularity of a caller who named none.
@@ -58,4 +68,6 @@ class RecognitionConfig:
             embedding=self.return_embedding or not labels,
             frame_embeddings=self.return_frame_embeddings,
             processed_audio=self.return_processed_audio,
+            separate=self.channels is Channels.SEPARATE,
+            speech_only=self.speech_only,
         )

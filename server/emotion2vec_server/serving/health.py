@@ -31,21 +31,23 @@ class Health:
         self._probes: dict[str, asyncio.Task[None]] = {}
         self._failing: set[str] = set()
         self._is_draining = False
+        self.is_serving = False
+        """Whether the server should get calls."""
 
     async def wait(self) -> None:
         """The server listens, but can't serve yet."""
-        await self._show(False)
+        await self._say(False)
 
     async def serve(self) -> None:
         if not self._is_draining:
-            await self._show(True)
+            await self._say(True)
 
     async def drain(self) -> None:
         """It takes no new calls from now on, whatever the models do."""
         self._is_draining = True
         for probe in self._probes.values():
             probe.cancel()
-        await self._show(False)
+        await self._say(False)
 
     def model(self, name: str, reason: str | None) -> None:
         """A model fails on everything, and why; or it works again (None). On the event loop."""
@@ -58,6 +60,10 @@ class Health:
             if name not in self._probes:
                 self._probes[name] = asyncio.create_task(self._probe(name))
 
+    async def _say(self, is_serving: bool) -> None:
+        self.is_serving = is_serving
+        await self._show(is_serving)
+
     async def _probe(self, name: str) -> None:
         """Takes the server out while the model fails on a second of silence.
 
@@ -69,7 +75,7 @@ class Health:
             while (works := await _works(model, second)) is not True:
                 if works is False:
                     self._failing.add(name)
-                    await self._show(False)
+                    await self._say(False)
                 await asyncio.sleep(_PROBE_SECONDS)
         finally:
             del self._probes[name]

@@ -8,15 +8,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from emotion2vec_runtime.audio import AudioSpec, DecodedAudio, decode
+from emotion2vec_runtime.arrays import Samples
+from emotion2vec_runtime.audio import AudioSpec, DecodedAudio, Level, decode
+from emotion2vec_runtime.audio.voice import mostly_silent
+from emotion2vec_runtime.errors import TooLargeError
 from emotion2vec_runtime.recognition.recognition import Recognition
-from emotion2vec_runtime.recognition.result import Options, interpret
-from emotion2vec_runtime.recognition.warnings import RecognitionWarning, about_audio
+from emotion2vec_runtime.recognition.result import Options, interpret, of_channels
+from emotion2vec_runtime.recognition.warnings import (
+    RecognitionWarning,
+    about_level,
+    about_source,
+)
 
 from emotion2vec_server.batching.batcher import Completed
 from emotion2vec_server.serving.answer import Answer
@@ -24,7 +31,7 @@ from emotion2vec_server.serving.caller import Caller
 from emotion2vec_server.serving.catalog import Catalog
 from emotion2vec_server.serving.config import Granularity, RecognitionConfig
 from emotion2vec_server.serving.observer import Observer
-from emotion2vec_server.serving.served_model import ServedModel
+from emotion2vec_server.serving.served_model import ServedModel, all_or_none, slowest
 from emotion2vec_server.serving.uploads import Uploads
 
 METHOD = "Recognize"
@@ -55,10 +62,15 @@ class RecordingRequest:
 
 
 class _Decoded(NamedTuple):
-    """Decoded audio, what is doubtful about it, and how long it took to find out."""
+    """Decoded audio, what is doubtful about it, and how long it took to find out.
+
+    `tracks` are what the model is to hear: the mix, or each channel; `doubts` are about each.
+    """
 
     audio: DecodedAudio
+    tracks: Sequence[Samples]
     warnings: tuple[RecognitionWarning, ...]
+    doubts: Sequence[tuple[RecognitionWarning, ...]]
     seconds: float
 
 
@@ -111,18 +123,24 @@ class Recordings:
         parsed = await self._take_in(caller, read, parse)
         audio = parsed.decoded.audio
         self._observer.audio(METHOD, audio.seconds)
-        completed = await parsed.model.recognize(
-            audio.samples,
-            deadline=caller.deadline,
-            frame_embeddings=parsed.options.frame_embeddings,
-            caller=caller.name,
+        tracks = await all_or_none(
+            [
+                parsed.model.recognize(
+                    samples,
+                    deadline=caller.deadline,
+                    frame_embeddings=parsed.options.frame_embeddings,
+                    speech_only=parsed.options.speech_only,
+                    caller=caller.name,
+                )
+                for samples in parsed.decoded.tracks
+            ]
         )
         if _log.isEnabledFor(logging.DEBUG):
-            _log.debug("recognized", extra=_log_fields(parsed, completed))
-        if not completed.result.segments:
-            return render(self._answer(parsed, completed))
+            _log.debug("recognized", extra=_log_fields(parsed, slowest(tracks)))
+        if len(tracks) == 1 and not tracks[0].result.segments:
+            return render(self._answer(parsed, tracks))
         # Minutes of frames take long enough to be felt by the other callers.
-        return await self._off_loop(lambda: render(self._answer(parsed, completed)))
+        return await self._off_loop(lambda: render(self._answer(parsed, tracks)))
 
     async def _take_in(
         self,
@@ -143,45 +161,61 @@ class Recordings:
             options = request.config.options(model, Granularity.UTTERANCE)
             limit = self._limits.max_audio_seconds
             if request.audio.is_as_heard and len(request.content) < _QUICK_BYTES:
-                decoded = _decode(request.content, request.audio, limit)
+                decoded = _decode(request, options, limit)
             else:
                 model.batcher.check(deadline=caller.deadline, caller=caller.name)
-                decoded = await self._off_loop(
-                    lambda: _decode(request.content, request.audio, limit)
-                )
+                decoded = await self._off_loop(lambda: _decode(request, options, limit))
             return _ParsedRequest(request.request_id, model, options, decoded)
 
     async def _off_loop(self, work: Callable[[], R]) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
-    def _answer(self, parsed: _ParsedRequest, completed: Completed[Recognition]) -> Answer:
-        result = interpret(
-            completed.result,
-            parsed.decoded.audio.samples,
-            parsed.options,
-            parsed.model.manifest,
-            warnings=parsed.decoded.warnings,
-            low_confidence=self._limits.low_confidence,
+    def _answer(self, parsed: _ParsedRequest, tracks: Sequence[Completed[Recognition]]) -> Answer:
+        decoded, about = parsed.decoded, slowest(tracks)
+        results = [
+            interpret(
+                track.result,
+                decoded.audio.seconds,
+                parsed.options,
+                parsed.model.manifest,
+                samples=samples,
+                warnings=doubts if parsed.options.separate else (*decoded.warnings, *doubts),
+                low_confidence=self._limits.low_confidence,
+            )
+            for track, samples, doubts in zip(tracks, decoded.tracks, decoded.doubts, strict=True)
+        ]
+        result = (
+            of_channels(results, decoded.audio.seconds, decoded.warnings)
+            if parsed.options.separate
+            else results[0]
         )
         return Answer(
             parsed.request_id,
             parsed.model,
             result,
-            decode_seconds=parsed.decoded.seconds,
-            queue_seconds=completed.queue_seconds,
-            run_seconds=completed.run_seconds,
-            batch_size=completed.batch_size,
+            decode_seconds=decoded.seconds,
+            queue_seconds=about.queue_seconds,
+            run_seconds=about.run_seconds,
+            batch_size=about.batch_size,
         )
 
 
-def _decode(data: bytes, spec: AudioSpec, max_seconds: float) -> _Decoded:
+def _decode(request: RecordingRequest, options: Options, max_seconds: float) -> _Decoded:
     began = time.perf_counter()
-    audio = decode(data, spec, max_seconds)
-    warnings = tuple(about_audio(audio, audio.level))
-    return _Decoded(audio, warnings, time.perf_counter() - began)
+    try:
+        audio = decode(request.content, request.audio, max_seconds, separate=options.separate)
+    except TooLargeError as error:
+        raise TooLargeError(
+            f"the audio is longer than {max_seconds:g} s, the longest that Recognize takes here "
+            "(--max-audio-seconds): send it with RecognizeRecording"
+        ) from error
+    tracks = (audio.samples,) if audio.channels is None else tuple(audio.channels)
+    warnings = tuple(about_source(audio, is_mixed=not options.separate))
+    doubts = [tuple(about_level(Level(one), mostly_silent(one))) for one in tracks]
+    return _Decoded(audio, tracks, warnings, doubts, time.perf_counter() - began)
 
 
-def _log_fields(parsed: _ParsedRequest, completed: Completed[Recognition]) -> dict[str, object]:
+def _log_fields(parsed: _ParsedRequest, completed: Completed[None]) -> dict[str, object]:
     return {
         "request_id": parsed.request_id,
         "model": parsed.model.manifest.name,

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from emotion2vec_runtime.arrays import Samples
+from emotion2vec_runtime.audio.voice import find_speech
 from emotion2vec_runtime.bundle import Manifest
 from emotion2vec_runtime.recognition import long_audio
 from emotion2vec_runtime.recognition.emotion import Classes
+from emotion2vec_runtime.recognition.long_audio import Cutter
 from emotion2vec_runtime.recognition.recognition import Recognition, require_a_frame
 from emotion2vec_runtime.recognition.runner import Clip, ClipOutput
 
 from emotion2vec_server.batching.batcher import Batcher, Completed
+
+R = TypeVar("R")
 
 
 class ServedModel:
@@ -76,6 +80,7 @@ class ServedModel:
         *,
         deadline: float | None = None,
         frame_embeddings: bool = False,
+        speech_only: bool = False,
         urgent: bool = False,
         caller: str = "",
     ) -> Completed[Recognition]:
@@ -85,6 +90,7 @@ class ServedModel:
             samples: the whole recording.
             deadline: on the clock of `time.monotonic`.
             frame_embeddings: whether to keep one embedding a frame.
+            speech_only: whether to pool over the frames with speech.
             urgent: whether audio of one window goes before what is not urgent.
             caller: whom the batcher shares its time between.
 
@@ -95,53 +101,57 @@ class ServedModel:
             InvalidRequestError: fewer samples than one frame needs.
             RequestError: whatever the batcher refuses or the model fails with.
         """
-        if len(samples) <= self.max_window:
-            window = await self.infer(
-                samples,
-                deadline=deadline,
-                frame_embeddings=frame_embeddings,
-                urgent=urgent,
-                caller=caller,
-            )
-            return window.replaced(long_audio.single(window.result))
-        cuts = long_audio.cut(len(samples), self.manifest, self.max_window, self._overlap)
+        cuts = self.cutter().cut(len(samples))
+        is_long = len(cuts) > 1
+        speech = await asyncio.to_thread(find_speech, samples) if speech_only else None
         frames = [self.manifest.frame_count(part.stop - part.start) for part in cuts]
-        windows = await _all_or_none(
+        windows = await all_or_none(
             [
                 self.infer(
                     samples[part.start : part.stop],
                     deadline=deadline,
-                    # The embedding is pooled when they are joined, over the frames that are kept.
-                    frame_embeddings=True,
+                    # The embedding is pooled afterwards, over the frames that are kept.
+                    frame_embeddings=frame_embeddings or is_long or speech_only,
+                    urgent=urgent and not is_long,
                     caller=caller,
                     after=frames[:number],
                 )
                 for number, part in enumerate(cuts)
             ]
         )
-        joined = await asyncio.to_thread(
-            long_audio.join,
-            len(samples),
-            cuts,
-            [window.result for window in windows],
-            self.manifest,
-            frame_embeddings=frame_embeddings,
-        )
-        return Completed(
-            joined,
-            queue_seconds=max(window.queue_seconds for window in windows),
-            run_seconds=max(window.run_seconds for window in windows),
-            batch_size=max(window.batch_size for window in windows),
-        )
+        pool = long_audio.Pool(self.manifest, frame_embeddings=frame_embeddings)
+
+        def join() -> Recognition:
+            for part, window in zip(cuts, windows, strict=True):
+                spoken = None if speech is None else speech[part.first : part.last]
+                pool.add(part, window.result, spoken)
+            return pool.recognition()
+
+        recognition = await asyncio.to_thread(join) if is_long else join()
+        return slowest(windows).replaced(recognition)
+
+    def cutter(self) -> Cutter:
+        """Lays out the windows of one recording."""
+        return Cutter(self.manifest, self.max_window, self._overlap)
 
 
-async def _all_or_none(
-    work: Sequence[Coroutine[Any, Any, Completed[ClipOutput]]],
-) -> list[Completed[ClipOutput]]:
+async def all_or_none(work: Sequence[Coroutine[Any, Any, R]]) -> list[R]:
     """Awaits all of it; when one fails, or the caller leaves, the rest is cancelled."""
+    if len(work) == 1:
+        return [await work[0]]
     tasks = [asyncio.ensure_future(one) for one in work]
     try:
         return await asyncio.gather(*tasks)
     finally:
         for task in tasks:
             task.cancel()
+
+
+def slowest(parts: Sequence[Completed[Any]]) -> Completed[None]:
+    """How all of them together came about: the longest times, and the largest batch."""
+    return Completed(
+        None,
+        queue_seconds=max(part.queue_seconds for part in parts),
+        run_seconds=max(part.run_seconds for part in parts),
+        batch_size=max(part.batch_size for part in parts),
+    )

@@ -13,12 +13,14 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from emotion2vec_runtime.audio import AudioSpec, DecodedAudio, StreamDecoder
+from emotion2vec_runtime.audio import AudioSpec, DecodedAudio, Level, StreamDecoder
+from emotion2vec_runtime.audio.voice import mostly_silent
 from emotion2vec_runtime.errors import InvalidRequestError
 from emotion2vec_runtime.recognition.result import Options, interpret
 from emotion2vec_runtime.recognition.warnings import (
     RecognitionWarning,
-    about_audio,
+    about_level,
+    about_source,
     about_speech,
 )
 
@@ -249,6 +251,7 @@ class Streams:
             interim_results=first.interim_results,
             voice_activity=first.voice_activity_detection,
             frame_embeddings=options.frame_embeddings,
+            speech_only=options.speech_only,
         )
         return OpenStream(first.request_id, model, options, first.audio, stream_options)
 
@@ -256,9 +259,10 @@ class Streams:
         model, completed = opened.model, final.completed
         result = interpret(
             completed and completed.result,
-            final.samples,
+            len(final.samples) / _rate(opened),
             opened.options,
             model.manifest,
+            samples=final.samples,
             warnings=_doubts(opened.audio, final),
             low_confidence=self._low_confidence,
             start_seconds=final.start_sample / _rate(opened),
@@ -292,9 +296,10 @@ async def _behind_the_config(
 
 
 def _doubts(spec: AudioSpec, final: Final) -> Iterator[RecognitionWarning]:
-    audio = DecodedAudio(final.samples, spec.sample_rate or 0, spec.channels)
-    level = audio.level
-    yield from about_audio(audio, level)
+    level = Level(final.samples)
+    heard_speech = final.heard_speech is not False
+    yield from about_source(DecodedAudio(final.samples, spec.sample_rate or 0, spec.channels))
+    yield from about_level(level, mostly_silent(final.samples) if heard_speech else None)
     yield from about_speech(final.heard_speech, level)
 
 

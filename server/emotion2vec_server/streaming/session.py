@@ -31,6 +31,7 @@ from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from emotion2vec_runtime.arrays import Float32
+from emotion2vec_runtime.audio.voice import VoiceActivity
 from emotion2vec_runtime.bundle import Manifest
 from emotion2vec_runtime.errors import InferenceError
 from emotion2vec_runtime.recognition.recognition import Recognition
@@ -43,7 +44,6 @@ from emotion2vec_server.streaming.inbox import Inbox, Mark
 from emotion2vec_server.streaming.pace import Pace
 from emotion2vec_server.streaming.reader import Decoder, Ending, Reader, Request, StreamLimits
 from emotion2vec_server.streaming.utterance import StreamOptions, Update, Utterance
-from emotion2vec_server.streaming.voice import VoiceActivity
 from emotion2vec_server.streaming.windows import Window
 
 T = TypeVar("T")
@@ -64,6 +64,7 @@ class Model(Protocol):
         samples: Float32,
         *,
         frame_embeddings: bool = False,
+        speech_only: bool = False,
         urgent: bool = False,
         caller: str = "",
     ) -> Completed[Recognition]: ...
@@ -217,6 +218,7 @@ class Session:
             lambda: self._model.recognize(
                 utterance.samples,
                 frame_embeddings=self._options.frame_embeddings,
+                speech_only=self._options.speech_only,
                 urgent=True,
                 caller=self._caller,
             )

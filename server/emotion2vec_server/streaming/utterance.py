@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 from emotion2vec_runtime.arrays import Float32
+from emotion2vec_runtime.audio.voice import Change, VoiceActivity
 from numpy.typing import NDArray
 
 from emotion2vec_server.streaming.events import Frames, Interim, Speech
 from emotion2vec_server.streaming.sample_buffer import SampleBuffer
-from emotion2vec_server.streaming.voice import Change, VoiceActivity
 from emotion2vec_server.streaming.windows import Framing, Window, Windower
 
 
@@ -22,6 +22,7 @@ class StreamOptions:
 
     `frames`: send frame scores. `interim_results`: send running results and, with `frames`, frames
     before they are final. `frame_embeddings`: with the final result. `voice_activity`: find speech.
+    `speech_only`: pool the final result over the frames with speech.
     """
 
     framing: Framing
@@ -29,6 +30,7 @@ class StreamOptions:
     interim_results: bool = False
     voice_activity: bool = True
     frame_embeddings: bool = False
+    speech_only: bool = False
 
     @property
     def is_scored(self) -> bool:

@@ -10,7 +10,7 @@ from emotion2vec_runtime.bundle import Label, Manifest
 from emotion2vec_runtime.errors import InvalidRequestError
 from emotion2vec_runtime.recognition.emotion import Classes
 from emotion2vec_runtime.recognition.warnings import RecognitionWarning, WarningCode
-from emotion2vec_server.grpc_api import replies, requests
+from emotion2vec_server.wire import replies, requests
 
 LABELS = (Label(name="angry", native_name="生气"), Label(name="happy"), Label(name="sad"))
 MANIFEST = Manifest.model_construct(

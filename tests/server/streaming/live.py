@@ -103,6 +103,7 @@ class FakeModel:
         samples: Float32,
         *,
         frame_embeddings: bool = False,
+        speech_only: bool = False,
         urgent: bool = False,
         caller: str = "",
     ) -> Completed[Recognition]:

@@ -10,8 +10,8 @@ from emotion2vec_runtime.errors import InvalidRequestError
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
 
-from emotion2vec_server.grpc_api.status import Context
-from emotion2vec_server.serving.config import Granularity, RecognitionConfig
+from emotion2vec_server.serving.config import Channels, Granularity, RecognitionConfig
+from emotion2vec_server.serving.long_recordings import RecordingConfig, RecordingMessage
 from emotion2vec_server.serving.recordings import RecordingRequest
 from emotion2vec_server.serving.streams import StreamConfig, StreamRequest
 from emotion2vec_server.streaming.reader import EndUtterance
@@ -29,6 +29,11 @@ _ENCODINGS = {
     audio_pb2.AUDIO_ENCODING_FLOAT32: Encoding.FLOAT32,
     audio_pb2.AUDIO_ENCODING_MULAW: Encoding.MULAW,
     audio_pb2.AUDIO_ENCODING_ALAW: Encoding.ALAW,
+}
+_CHANNELS = {
+    recognition_pb2.CHANNELS_UNSPECIFIED: Channels.MIX,
+    recognition_pb2.CHANNELS_MIX: Channels.MIX,
+    recognition_pb2.CHANNELS_SEPARATE: Channels.SEPARATE,
 }
 _MOST_LABELS = 256
 _GRANULARITIES = {
@@ -50,19 +55,6 @@ def parse(kind: type[M], data: bytes) -> M:
         raise InvalidRequestError(
             "", f"the request is no {kind.DESCRIPTOR.name}; use the .proto files of this server"
         ) from error
-
-
-async def read_message(context: Context) -> bytes:
-    """The only message of a call, serialized.
-
-    Raises:
-        InvalidRequestError: none comes.
-    """
-    data: object = await context.read()
-    if isinstance(data, bytes):
-        return data
-    # Where it was too large, gRPC has told its caller that, and tells us no more than this.
-    raise InvalidRequestError("", "the call carries no request, or one that is too large; send one")
 
 
 def recording_request(message: service_pb2.RecognizeRequest) -> RecordingRequest:
@@ -101,11 +93,7 @@ def _stream_config(message: service_pb2.StreamConfig) -> StreamConfig:
     detection = message.voice_activity_detection
     if detection not in service_pb2.VoiceActivityDetection.values():
         raise InvalidRequestError("config.voice_activity_detection", f"unknown value {detection}")
-    try:
-        config = recognition_config(message.config)
-        audio = audio_spec(message.audio_config)
-    except InvalidRequestError as error:
-        raise InvalidRequestError(f"config.{error.field}", str(error)) from error
+    config, audio = _first(message)
     return StreamConfig(
         message.request_id,
         config,
@@ -118,17 +106,47 @@ def _stream_config(message: service_pb2.StreamConfig) -> StreamConfig:
     )
 
 
+def recording_message(message: service_pb2.RecognizeRecordingRequest) -> RecordingMessage:
+    """One message of a RecognizeRecording call.
+
+    Raises:
+        InvalidRequestError: it is empty, or its config has a value that does not exist.
+    """
+    match message.WhichOneof("request"):
+        case "audio":
+            return message.audio
+        case "config":
+            return RecordingConfig(message.config.request_id, *_first(message.config))
+        case _:
+            raise InvalidRequestError("request", "send the config, then audio")
+
+
+def _first(
+    message: service_pb2.StreamConfig | service_pb2.RecordingConfig,
+) -> tuple[RecognitionConfig, AudioSpec]:
+    """What the first messages of streams and recordings have in common."""
+    try:
+        return recognition_config(message.config), audio_spec(message.audio_config)
+    except InvalidRequestError as error:
+        raise InvalidRequestError(f"config.{error.field}", str(error)) from error
+
+
 def recognition_config(message: recognition_pb2.RecognitionConfig) -> RecognitionConfig:
     """What the caller asks for.
 
     Raises:
-        InvalidRequestError: a granularity that does not exist, or labels without end.
+        InvalidRequestError: an enum value that does not exist, or labels without end.
     """
     if message.granularity not in _GRANULARITIES:
         raise InvalidRequestError(
             "config.granularity",
             f"unknown granularity {message.granularity}; use GRANULARITY_UTTERANCE or "
             "GRANULARITY_FRAME",
+        )
+    if message.channels not in _CHANNELS:
+        raise InvalidRequestError(
+            "config.channels",
+            f"unknown value {message.channels}; use CHANNELS_MIX or CHANNELS_SEPARATE",
         )
     if len(message.allowed_labels) > _MOST_LABELS:
         raise InvalidRequestError(
@@ -143,6 +161,8 @@ def recognition_config(message: recognition_pb2.RecognitionConfig) -> Recognitio
         return_frame_embeddings=message.return_frame_embeddings,
         return_processed_audio=message.return_processed_audio,
         allowed_labels=tuple(message.allowed_labels),
+        channels=_CHANNELS[message.channels],
+        speech_only=message.speech_only,
     )
 
 

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
 from emotion2vec.v1 import models_pb2, recognition_pb2, service_pb2
 from emotion2vec_runtime.arrays import Float32, Samples
+from emotion2vec_runtime.audio import Level
 from emotion2vec_runtime.bundle import Manifest
 from emotion2vec_runtime.recognition.emotion import Classes, Emotion
-from emotion2vec_runtime.recognition.result import EmotionSegment
+from emotion2vec_runtime.recognition.result import EmotionSegment, Result
 from emotion2vec_runtime.recognition.warnings import RecognitionWarning, WarningCode
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from emotion2vec_server.serving.answer import Answer
+from emotion2vec_server.serving.long_recordings import OpenRecording, RecordingEvent
 from emotion2vec_server.serving.served_model import ServedModel
 from emotion2vec_server.serving.streams import OpenStream, StreamEvent, UtteranceAnswer
+from emotion2vec_server.serving.track import PartOfTrack
 from emotion2vec_server.streaming.events import Frames, HopChanged, Interim, Speech, Started
 
 ModelMessage = models_pb2.Model
+_FramedReply = service_pb2.RecognizeResponse | recognition_pb2.ChannelResult
+_Reply = _FramedReply | service_pb2.FinalResult
 
+_QUIET = 1 / 256
+"""Of full scale: 48 dB below it, 16 bits have 8 left."""
 _VERSION = version("emotion2vec-server")
 _WARNING_CODES: dict[WarningCode, recognition_pb2.WarningCode] = {
     code: getattr(recognition_pb2, f"WARNING_CODE_{code.value}") for code in WarningCode
@@ -30,13 +38,80 @@ _WARNING_CODES: dict[WarningCode, recognition_pb2.WarningCode] = {
 
 def recognize_response(answer: Answer) -> bytes:
     """The reply to a Recognize call, serialized."""
+    return recognize_message(answer).SerializeToString()
+
+
+def recording_response(opened: OpenRecording, event: RecordingEvent) -> bytes:
+    """The message for one event of a recording, serialized."""
+    return recording_message(opened, event).SerializeToString()
+
+
+def recording_message(
+    opened: OpenRecording, event: RecordingEvent
+) -> service_pb2.RecognizeRecordingResponse:
+    """The message for one event of a recording."""
+    reply = service_pb2.RecognizeRecordingResponse()
+    if isinstance(event, Answer):
+        reply.result.MergeFrom(recognize_message(event))
+    else:
+        reply.part.MergeFrom(_recording_part(opened, event))
+    return reply
+
+
+def recognize_message(answer: Answer, *, arrays: bool = True) -> service_pb2.RecognizeResponse:
+    """The reply about a whole recording; without `arrays`, which may stand in files beside it, it
+    has no frames, embeddings and audio."""
     reply = service_pb2.RecognizeResponse(request_id=answer.request_id)
-    _fill(reply, answer)
-    result = answer.result
+    result = answer.result if arrays else _without_arrays(answer.result)
+    _set_result(reply, result)
+    reply.metadata.CopyFrom(_metadata(answer))
+    manifest = answer.model.manifest
+    _set_frames(reply, result, manifest)
+    for number, channel in enumerate(result.channels):
+        message = reply.channel_results.add(channel=number)
+        _set_result(message, channel)
+        _set_frames(message, channel, manifest)
+    return reply
+
+
+def _without_arrays(result: Result) -> Result:
+    return replace(
+        result,
+        frames=None,
+        embedding=None,
+        frame_embeddings=None,
+        processed_audio=None,
+        channels=tuple(map(_without_arrays, result.channels)),
+    )
+
+
+def _recording_part(opened: OpenRecording, event: PartOfTrack) -> service_pb2.RecordingPart:
+    part, options, manifest = event.part, opened.options, opened.model.manifest
+    rate = manifest.sample_rate
+    message = service_pb2.RecordingPart(channel=event.channel)
+    message.segment.start_offset.CopyFrom(duration(part.start / rate))
+    message.segment.end_offset.CopyFrom(duration(part.stop / rate))
+    if part.logits is not None:
+        message.segment.result.CopyFrom(emotion_result(options.classes.emotion(part.logits)))
+    if options.frames and part.frame_logits is not None:
+        scores = frame_scores(
+            options.classes.probabilities(part.frame_logits),
+            options.classes,
+            manifest,
+            first_frame=part.first_frame,
+            start_seconds=part.start / rate,
+        )
+        message.frames.CopyFrom(scores)
+    if options.frame_embeddings and part.frame_embeddings is not None:
+        message.frame_embeddings.CopyFrom(embedding(part.frame_embeddings))
+    if options.processed_audio:
+        message.processed_audio, message.processed_audio_scale = linear16(event.samples)
+    return message
+
+
+def _set_frames(reply: _FramedReply, result: Result, manifest: Manifest) -> None:
     if result.frames is not None and result.emotion is not None:
-        scores = frame_scores(result.frames, result.emotion.classes, answer.model.manifest)
-        reply.frames.CopyFrom(scores)
-    return reply.SerializeToString()
+        reply.frames.CopyFrom(frame_scores(result.frames, result.emotion.classes, manifest))
 
 
 def stream_response(opened: OpenStream, event: StreamEvent) -> service_pb2.StreamRecognizeResponse:
@@ -81,7 +156,11 @@ def stream_response(opened: OpenStream, event: StreamEvent) -> service_pb2.Strea
 
 def _fill(reply: service_pb2.RecognizeResponse | service_pb2.FinalResult, answer: Answer) -> None:
     """Sets what both replies have, which is all but times in a stream and frames in a call."""
-    result = answer.result
+    _set_result(reply, answer.result)
+    reply.metadata.CopyFrom(_metadata(answer))
+
+
+def _set_result(reply: _Reply, result: Result) -> None:
     if result.emotion is not None:
         reply.result.CopyFrom(emotion_result(result.emotion))
     if result.embedding is not None:
@@ -89,10 +168,9 @@ def _fill(reply: service_pb2.RecognizeResponse | service_pb2.FinalResult, answer
     if result.frame_embeddings is not None:
         reply.frame_embeddings.CopyFrom(embedding(result.frame_embeddings))
     if result.processed_audio is not None:
-        reply.processed_audio = linear16(result.processed_audio)
+        reply.processed_audio, reply.processed_audio_scale = linear16(result.processed_audio)
     reply.segments.extend(map(segment, result.segments))
     reply.warnings.extend(map(warning, result.warnings))
-    reply.metadata.CopyFrom(_metadata(answer))
 
 
 def _metadata(answer: Answer) -> recognition_pb2.ResponseMetadata:
@@ -195,19 +273,38 @@ def segment(part: EmotionSegment) -> recognition_pb2.Segment:
 
 
 def warning(found: RecognitionWarning) -> recognition_pb2.Warning:
-    return recognition_pb2.Warning(code=_WARNING_CODES[found.code], message=found.message)
+    message = recognition_pb2.Warning(code=_WARNING_CODES[found.code], message=found.message)
+    if found.silent_share is not None:
+        message.silent_share = found.silent_share
+    if found.loss is not None:
+        message.loss.heard_duration.CopyFrom(duration(found.loss.heard_seconds))
+        if found.loss.stated_seconds is not None:
+            message.loss.stated_duration.CopyFrom(duration(found.loss.stated_seconds))
+        if found.loss.lost_seconds is not None:
+            message.loss.lost_duration.CopyFrom(duration(found.loss.lost_seconds))
+    return message
 
 
-def linear16(samples: Samples) -> bytes:
-    """Samples as 16-bit little-endian PCM, clipped at full scale."""
+def linear16(samples: Samples) -> tuple[bytes, float]:
+    """Samples as 16-bit little-endian PCM, and what to multiply them by to have them back.
+
+    That is 1 unless they are beyond full scale, where they would be clipped, or so quiet that 16
+    bits would not hold them: the model divides loudness out and hears either.
+    """
     if samples.dtype == np.int16:
-        return samples.astype("<i2", copy=False).tobytes()
-    scaled = np.clip(np.rint(samples * 32768.0), -32768, 32767)
-    return bytes(scaled.astype("<i2").data)
+        return samples.astype("<i2", copy=False).tobytes(), 1.0
+    peak = Level(samples).peak
+    scale = peak if peak > 1.0 or 0.0 < peak < _QUIET else 1.0
+    scaled = np.clip(np.rint(samples * (32768.0 / scale)), -32768, 32767)
+    return bytes(scaled.astype("<i2").data), scale
 
 
 def model_message(
-    model: ServedModel, *, is_default: bool, max_audio_seconds: float
+    model: ServedModel,
+    *,
+    is_default: bool,
+    max_audio_seconds: float,
+    max_recording_seconds: float,
 ) -> ModelMessage:
     """A model's description."""
     manifest = model.manifest
@@ -228,6 +325,7 @@ def model_message(
         frame_field=duration(manifest.frame_field / rate),
         max_window=duration(model.max_window / rate),
         max_audio_duration=duration(max_audio_seconds),
+        max_recording_duration=duration(max_recording_seconds),
         precision=model.precision,
         provider=model.provider,
     )

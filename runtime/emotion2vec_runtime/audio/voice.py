@@ -26,8 +26,10 @@ from collections import deque
 from typing import NamedTuple
 
 import numpy as np
-from emotion2vec_runtime.arrays import Float32
 from numpy.typing import NDArray
+
+from emotion2vec_runtime.arrays import Float32, Samples
+from emotion2vec_runtime.audio.samples import as_float
 
 FRAME = 320
 """Samples of a frame: 20 ms at 16 kHz."""
@@ -45,6 +47,13 @@ HANGOVER = 25
 MEMORY = 250
 """Frames (5 s) from which the floor is taken: in that time a speaker pauses or breathes."""
 PERCENTILE = 0.1
+MOSTLY = 0.5
+"""Share of silence above which it takes over the mean of the frames."""
+
+_PART = 32
+
+Speech = NDArray[np.bool_]
+"""[n // FRAME]: for each whole frame of n samples, whether it lies in speech."""
 
 
 class Change(NamedTuple):
@@ -113,6 +122,11 @@ class VoiceActivity:
         """Whether there was any in this utterance."""
         return any(self._marks)
 
+    @property
+    def silent_share(self) -> float:
+        """Of this utterance's frames, 0 to 1; 0 where there are none."""
+        return self._marks.count(0) / max(1, len(self._marks))
+
     def _step(self, level: float) -> Change | None:
         margin = CLOSES_BELOW if self._speaking else OPENS_ABOVE
         sounding = level > max(self._floor.follow(level) + margin, QUIETEST)
@@ -127,8 +141,45 @@ class VoiceActivity:
         return Change(begins=self._speaking, sample=first * FRAME)
 
 
+def find_speech(samples: Samples) -> Speech:
+    """Where speech is in a recording [n] that begins in silence."""
+    voice = VoiceActivity()
+    voice.push(as_float(samples))
+    return voice.in_speech(0, len(samples) // FRAME)
+
+
+def mostly_silent(samples: Samples) -> float | None:
+    """The share of silence in a recording [n], where that is more than `MOSTLY`; else None."""
+    if _speaks_from_the_first(samples):
+        return None
+    voice = VoiceActivity()
+    voice.push(as_float(samples))
+    return voice.silent_share if voice.silent_share > MOSTLY else None
+
+
+def _speaks_from_the_first(samples: Samples) -> bool:
+    """Whether levels alone tell that there is enough speech.
+
+    Every request is asked. While the floor is as low as it begins, `ONSET` loud frames in a row are
+    speech, so half a usual recording is looked at, in parts that stay in the processor's cache.
+    """
+    whole = len(samples) // FRAME
+    if whole >= (1 - PERCENTILE) * MEMORY:
+        return False
+    speech = 0
+    for first in range(0, whole, _PART):
+        part = samples[first * FRAME : min(first + _PART, whole) * FRAME]
+        loud = levels(as_float(part)) > QUIETEST + OPENS_ABOVE
+        speech += int(np.count_nonzero(np.convolve(loud, np.ones(ONSET)) == ONSET))
+        if speech >= (1 - MOSTLY) * whole:
+            return True
+    return False
+
+
 def levels(samples: Float32) -> NDArray[np.float64]:
     """Level of each frame in dBFS; `samples` are whole frames. Digital silence is -100."""
-    power = samples.reshape(-1, FRAME).var(axis=1, dtype=np.float64)
-    decibels: NDArray[np.float64] = 10.0 * np.log10(power + 1e-10)
+    frames = samples.reshape(-1, FRAME)
+    centred = frames - np.add.reduce(frames, axis=1, keepdims=True) / np.float32(FRAME)
+    power = np.einsum("ij,ij->i", centred, centred) / FRAME
+    decibels: NDArray[np.float64] = 10.0 * np.log10(power.astype(np.float64) + 1e-10)
     return decibels

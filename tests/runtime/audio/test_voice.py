@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from emotion2vec_server.streaming.voice import (
+from emotion2vec_runtime.audio.voice import (
     FRAME,
     HANGOVER,
     MEMORY,

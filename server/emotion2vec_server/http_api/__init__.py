@@ -1,0 +1,1 @@
+"""HTTP and WebSocket: the only package that knows FastAPI, uvicorn, and what browsers need."""
