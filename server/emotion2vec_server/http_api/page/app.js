@@ -15,7 +15,6 @@ import { problemOf } from "./problem.js";
 import { ResultView } from "./result.js";
 import { keep, keepToken, setting, token } from "./settings.js";
 import { Shelf } from "./shelf.js";
-import { wavOf } from "./wav.js";
 
 const LARGE = 2 ** 26; // bytes, beyond which what the model heard isn't asked for
 
@@ -209,13 +208,12 @@ class Page {
   }
 
   _recorded({ recording, error }) {
-    if (recording) {
-      const { name, samples, rate, reply, result } = recording;
-      this._chosen = this._library.addDone(name, wavOf(samples, rate), reply, result);
-    }
+    if (recording?.result) this._chosen = this._library.addDone(recording);
     this._stopLive();
     byId("stage").focus();
-    if (this._chosen && recording) this._announce(this._chosen);
+    if (recording?.result) this._announce(this._chosen);
+    // The stream broke off: as a recording it can still be had.
+    else if (recording) this._take([recording.file]);
     if (error?.status === 401) this._askForToken();
     else if (error) this._say(recording ? t("stream.lost") : problemOf(error).title, error.message);
   }

@@ -29,12 +29,16 @@ export class FrameHistory {
     this.count = first + frames.count;
   }
 
-  /** What there is, as `reply.readFrames` gives it; null without any. */
-  whole() {
-    if (!this.count) return null;
-    const { labels, start, hop, count } = this;
-    const probabilities = this.probabilities.slice(0, count * labels.length);
-    return { labels, start, hop, count, probabilities, isFinal: true };
+  /** FrameScores as the server's JSON has them. */
+  toReply() {
+    return {
+      labels: this.labels,
+      start_offset: `${this.start}s`,
+      frame_hop: `${this.hop}s`,
+      frame_count: this.count,
+      probabilities: [...this.probabilities.subarray(0, this.count * this.labels.length)],
+      is_final: true,
+    };
   }
 }
 

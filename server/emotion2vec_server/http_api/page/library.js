@@ -51,8 +51,8 @@ export class Library extends EventTarget {
   }
 
   /** Takes up what a stream has recognised already: `file` is what was heard. */
-  addDone(name, file, reply, result) {
-    const recording = new Recording(name, file);
+  addDone({ file, reply, result }) {
+    const recording = new Recording(file.name, file);
     Object.assign(recording, { state: "done", reply, result });
     this.recordings.push(recording);
     this._changed(null);

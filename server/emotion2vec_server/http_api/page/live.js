@@ -8,16 +8,20 @@ import { labelText, percent, t } from "./i18n.js";
 import { Microphone } from "./microphone.js";
 import { warningNote } from "./notes.js";
 import { Peaks } from "./peaks.js";
-import { joined } from "./reply.js";
+import { joined, readResult } from "./reply.js";
 import { ScoreBars } from "./scores.js";
 import { Stream } from "./stream.js";
 import { Timeline } from "./timeline.js";
+import { wavOf } from "./wav.js";
 
 const SPAN = 20; // seconds in sight
 const NOW = 1; // seconds that the bars are the mean of
 const PATIENCE = 20_000; // milliseconds for the last events
 
-/** Fires "end" with {recording, error}; `recording` is {name, samples, rate, reply, result} or null. */
+/**
+ * Fires "end" with {recording, error}. `recording` is null where nothing was heard, else {file, reply,
+ * result}; the last two are missing where the stream broke off.
+ */
 export class Live extends EventTarget {
   constructor(api, config, kind) {
     super();
@@ -162,18 +166,15 @@ export class Live extends EventTarget {
     this.dispatchEvent(new CustomEvent("end", { detail: { recording: this._recording(), error } }));
   }
 
-  /** The whole of it: the last utterance's result, and the frames of all. */
+  /** All that was heard, and what the server said of it, unless the stream broke off before. */
   _recording() {
-    const last = this._finals.at(-1);
-    if (!last) return null;
-    const frames = this._frames.whole();
-    const samples = joined(this._samples);
-    return {
-      name: t("live.name", { time: new Date().toLocaleTimeString() }),
-      samples,
-      rate: this.rate,
-      reply: last.reply,
-      result: { ...last.result, frames },
-    };
+    if (!this._samples.length) return null;
+    const name = t("live.name", { time: new Date().toLocaleTimeString() });
+    const file = new File([wavOf(joined(this._samples), this.rate)], name);
+    const final = this._finals.at(-1);
+    if (!final) return { file };
+    // The final result has no frames: they came before it.
+    const reply = { ...final, frames: this._frames.toReply() };
+    return { file, reply, result: readResult(reply) };
   }
 }

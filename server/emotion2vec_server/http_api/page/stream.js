@@ -1,7 +1,7 @@
 // One live stream: samples in, events out.
 
 import { ApiError } from "./api.js";
-import { readEmotion, readFrames, readResult, readWarning, seconds } from "./reply.js";
+import { readEmotion, readFrames, readWarning } from "./reply.js";
 
 /**
  * Fires "started", "frames", "interim", "speech" and "warning", "final" with what they bring as
@@ -41,11 +41,7 @@ export class Stream extends EventTarget {
     else if (event.interim) this._fire("interim", readEmotion(event.interim.result));
     else if (event.speech) this._fire("speech", event.speech.type === "SPEECH_EVENT_TYPE_START");
     else if (event.warning) this._fire("warning", readWarning(event.warning));
-    else if (event.final) {
-      const { start_offset: start, end_offset: end } = event.final;
-      const span = { start: seconds(start), end: seconds(end) };
-      this._fire("final", { reply: event.final, result: readResult(event.final), ...span });
-    }
+    else if (event.final) this._fire("final", event.final);
   }
 
   _closed(isWell) {

@@ -278,7 +278,7 @@ export class Timeline extends EventTarget {
   }
 
   _describe() {
-    if (this._track.live) return;
+    if (this._surface.getAttribute("role") !== "slider") return;
     this._surface.setAttribute("aria-valuenow", this._position.toFixed(2));
     this._surface.setAttribute("aria-valuetext", describe(this._track, this._position));
   }

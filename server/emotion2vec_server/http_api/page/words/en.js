@@ -100,7 +100,7 @@ export default {
   "microphone.missing": "No microphone was found. Connect one, then try again.",
   "microphone.busy": "The microphone can't be opened. Another program may be using it.",
   "microphone.insecure": "Browsers give the microphone to https pages and to localhost only. Open this page there; the server speaks TLS with a certificate.",
-  "stream.lost": "The connection to the server was lost. What was heard until then is kept.",
+  "stream.lost": "The live stream broke off. What was heard until then is kept as a recording.",
 
   "error.network.title": "The server does not answer",
   "error.network": "See that it runs and that this device is connected, then try again.",

@@ -99,7 +99,7 @@ export default {
   "microphone.missing": "没有找到麦克风。请连接后重试。",
   "microphone.busy": "无法打开麦克风，可能正被其他程序占用。",
   "microphone.insecure": "浏览器只在 https 页面或 localhost 上开放麦克风。请改用这样的地址；服务器配置证书后即支持 TLS。",
-  "stream.lost": "与服务器的连接已断开。此前听到的内容已保留。",
+  "stream.lost": "实时识别中断，此前听到的内容已保留为录音。",
 
   "error.network.title": "服务器没有回应",
   "error.network": "请确认服务器正在运行、本机网络正常，然后重试。",
