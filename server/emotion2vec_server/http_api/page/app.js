@@ -98,6 +98,7 @@ class Page {
     this._chosen = recording;
     this._showShelf();
     this._showChosen();
+    bringToView(byId("stage"));
   }
 
   _remove(recording) {
@@ -124,7 +125,8 @@ class Page {
     document.body.classList.toggle("empty", isEmpty);
     byId("welcome").hidden = !isEmpty;
     byId("work").hidden = isEmpty;
-    byId("shelf-title").textContent = recordings.length ? t("files", { count: recordings.length }) : t("list");
+    byId("shelf-title").textContent = t("files", { count: recordings.length });
+    byId("shelf-part").hidden = !recordings.length;
     byId("shelf-tools").hidden = recordings.length < 2;
     this._shelf.show(recordings, this._live ? null : this._chosen);
   }
@@ -191,6 +193,7 @@ class Page {
     this._live = live;
     this._showShelf();
     byId("stage").replaceChildren(live.element);
+    bringToView(byId("stage"));
     live.addEventListener("end", ({ detail }) => this._recorded(detail));
     try {
       await live.start();
@@ -299,6 +302,11 @@ class Page {
     event.preventDefault();
     this._view.toggle();
   }
+}
+
+/** Scrolls there where it lies below the list, as on a phone. */
+function bringToView(part) {
+  if (matchMedia("(max-width: 54rem)").matches) part.scrollIntoView({ block: "start" });
 }
 
 /** What a recording that isn't done is at. */

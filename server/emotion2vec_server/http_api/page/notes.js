@@ -5,7 +5,7 @@ import { element, icon } from "./dom.js";
 import { currentLanguage, has, labelText, percent, t } from "./i18n.js";
 import { ALERT_LABELS } from "./readings.js";
 
-const FEW = 3; // alerts that have a line each
+const FEW = 2; // alerts that have a line each
 const LONG = 60; // seconds, beyond which changes a minute say more than their number
 
 /** A list of them; null where there is nothing to say. `goTo` is called with a time to go to. */

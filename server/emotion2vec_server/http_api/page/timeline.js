@@ -13,7 +13,7 @@ import { drawWaveform } from "./waveform.js";
 const WAVE = 72, RIBBON = 8, SPACE = 8, AXIS = 24; // heights in pixels
 const ROWS = { heatmap: { row: 20, gap: 2 }, curves: { row: 30, gap: 6 } };
 const SHORTEST = 1; // second that can fill the width
-const FIRST_SIGHT = 90; // seconds beyond which a recording isn't squeezed into the width at first
+const FIRST_SIGHT = 600; // seconds beyond which a recording isn't squeezed into the width at first
 const TICK_GAP = 72; // pixels
 const NUDGE = { ArrowLeft: -0.1, ArrowRight: 0.1, PageUp: 5, PageDown: -5 }; // seconds
 

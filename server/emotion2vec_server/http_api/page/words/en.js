@@ -8,7 +8,6 @@ export default {
   "skip": "Skip to the result",
   "model": "Model",
   "language": "中文",
-  "language.name": "Show this page in Chinese",
 
   "drop.title": "How does it sound?",
   "drop.text": "Drop recordings anywhere on this page, choose some, or speak.",
@@ -24,7 +23,6 @@ export default {
   "demo": "Demonstration model: it was trained on synthetic speech. Its answers about people mean nothing.",
   "guess": "Emotion read from a voice is a guess about a sound, not knowledge of a person.",
 
-  "list": "Recordings",
   "list.add": "Add files",
   "list.clear": "Clear",
   "list.download": "Table (CSV)",

@@ -7,7 +7,6 @@ export default {
   "skip": "跳到结果",
   "model": "模型",
   "language": "English",
-  "language.name": "以英文显示本页",
 
   "drop.title": "听起来是什么情绪？",
   "drop.text": "把录音拖到页面任意位置、选择文件，或直接说话。",
@@ -23,7 +22,6 @@ export default {
   "demo": "演示模型：用合成语音训练，它对真人的判断没有意义。",
   "guess": "从声音读出的情绪是对声音的猜测，并不代表了解一个人。",
 
-  "list": "录音",
   "list.add": "添加文件",
   "list.clear": "清空",
   "list.download": "表格 (CSV)",
