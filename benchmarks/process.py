@@ -97,6 +97,8 @@ class Server:
     address: str
     """host:port"""
     metrics_url: str = ""
+    http_address: str = ""
+    """host:port of the same server's HTTP."""
 
 
 @contextmanager
@@ -164,11 +166,13 @@ def emotion2vec_server(log: Path, *arguments: str) -> Iterator[Server]:
     Raises:
         RuntimeError: it does not serve.
     """
-    command = [sys.executable, "-m", "emotion2vec_server", "--port", "0", "--metrics-port", "0"]
+    ports = ("--port", "0", "--http-port", "0", "--metrics-port", "0")
+    command = [sys.executable, "-m", "emotion2vec_server", *ports]
     with running([*command, *arguments], log) as process:
         metrics = _wait_for_line(process, log, r"metrics on (http://\S+)")
         address = _wait_for_line(process, log, r"serving on (\S+:\d+)")
-        yield Server(process.pid, address, metrics)
+        http_address = _wait_for_line(process, log, r"page is at http://(\S+:\d+)")
+        yield Server(process.pid, address, metrics, http_address)
 
 
 def _wait_for_line(process: subprocess.Popen[str], log: Path, pattern: str) -> str:

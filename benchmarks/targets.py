@@ -7,6 +7,7 @@ in, as little in between as each protocol allows, so that a comparison is one of
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, TypedDict
@@ -121,9 +122,16 @@ class GrpcTarget:
 
 
 class HttpTarget:
-    """POST over kept-alive HTTP/1.1 connections, float32 scores in."""
+    """POST over kept-alive HTTP/1.1 connections, `read` in."""
 
-    def __init__(self, address: str, path: str, bodies: Sequence[bytes]) -> None:
+    def __init__(
+        self,
+        address: str,
+        path: str,
+        bodies: Sequence[bytes],
+        read: Callable[[bytes], Answer],
+    ) -> None:
+        self._read = read
         self._host, _, port = address.partition(":")
         self._port = int(port)
         self._requests = [
@@ -159,7 +167,7 @@ class HttpTarget:
             raise CallError(f"HTTP {code}")
         body = await reader.readexactly(lengths[0])
         self._idle.append(connection)
-        return _raw_scores(body)
+        return self._read(body)
 
     async def close(self) -> None:
         for _, writer in self._idle:
@@ -171,13 +179,16 @@ def open_target(
 ) -> Target:
     """The target of that kind; needs a running event loop.
 
-    "client" and "recognize" are our server's, and know encodings; "recognize" knows deadlines. The
-    others take arrays: their bodies are raw samples.
+    "client", "recognize" and "http" are our server's, and know encodings; "recognize" knows
+    deadlines. The others take arrays: their bodies are raw samples.
     """
     if kind == "client":
         return ClientTarget(address, bodies, encoding)
     if kind in HTTP_PATH:
-        return HttpTarget(address, HTTP_PATH[kind], bodies)
+        return HttpTarget(address, HTTP_PATH[kind], bodies, _raw_scores)
+    if kind == "http":
+        query = f"?encoding=LINEAR16&sample_rate_hertz={SAMPLE_RATE}" if encoding == RAW else ""
+        return HttpTarget(address, f"/v1/recognize{query}", bodies, _read_json)
     if kind == "naive":
         return GrpcTarget(address, NAIVE_METHOD, bodies, _raw_scores)
     if kind == "recognize":
@@ -209,6 +220,18 @@ def _read_response(data: bytes) -> Answer:
         metadata.batch_size,
         metadata.queue_duration.ToNanoseconds() / 1e9,
         metadata.inference_duration.ToNanoseconds() / 1e9,
+    )
+
+
+def _read_json(data: bytes) -> Answer:
+    response = json.loads(data)
+    scores = [score["probability"] for score in response["result"]["scores"]]
+    metadata = response["metadata"]
+    return Answer(
+        np.array(scores, dtype=np.float32),
+        metadata["batch_size"],
+        float(metadata["queue_duration"].removesuffix("s")),
+        float(metadata["inference_duration"].removesuffix("s")),
     )
 
 

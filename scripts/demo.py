@@ -46,7 +46,7 @@ def main() -> int:
 @contextmanager
 def running_server() -> Iterator[tuple[subprocess.Popen[str], str | None]]:
     """A server process and its address, None if it did not start; stopped by SIGTERM at the end."""
-    command = [str(BIN / "emotion2vec-server"), "--port", "0", "--no-metrics"]
+    command = [str(BIN / "emotion2vec-server"), "--port", "0", "--http-port", "0", "--no-metrics"]
     settings = {name: os.environ[name] for name in os.environ if not name.startswith("E2V_")}
     show(command)
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=settings)

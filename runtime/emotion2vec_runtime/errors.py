@@ -54,6 +54,13 @@ class TooLargeError(RequestError):
     status = "RESOURCE_EXHAUSTED"
 
 
+class BusyError(RequestError):
+    """There is no room for it now; a later try may succeed."""
+
+    status = "UNAVAILABLE"
+    retry_after = 1.0
+
+
 class InferenceError(RequestError):
     """The model failed on this input; it is logged, and the message holds no internals."""
 

@@ -91,6 +91,9 @@ async def test_a_server_that_hangs_for_longer_than_it_is_measured_is_counted() -
 
 
 async def test_http_answers_and_refusals() -> None:
+    def read(body: bytes) -> Answer:
+        return Answer(np.frombuffer(body, np.float32))
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while head := await reader.readuntil(b"\r\n\r\n"):
             length = int(head.lower().partition(b"content-length: ")[2].split(b"\r")[0])
@@ -101,7 +104,7 @@ async def test_http_answers_and_refusals() -> None:
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         host, port = server.sockets[0].getsockname()
-        target = HttpTarget(f"{host}:{port}", "/", [b"good", b"bad"])
+        target = HttpTarget(f"{host}:{port}", "/", [b"good", b"bad"], read)
         np.testing.assert_array_equal((await target.call(0)).scores, SCORES)
         with pytest.raises(CallError, match="HTTP 503"):
             await target.call(1)

@@ -153,7 +153,48 @@ class FakeService(service_pb2_grpc.EmotionRecognitionServiceServicer):
             reply.frame_embeddings.values.extend(range(frames * EMBEDDING_SIZE))
         if request.config.return_processed_audio:
             reply.processed_audio = samples.tobytes()
+        if request.config.channels == recognition_pb2.CHANNELS_SEPARATE:
+            return self._by_channel(reply)
         return reply
+
+    @staticmethod
+    def _by_channel(reply: Any) -> Any:
+        """The same for two channels."""
+        separate = service_pb2.RecognizeResponse(
+            request_id=reply.request_id, metadata=reply.metadata
+        )
+        for number in range(2):
+            channel = separate.channel_results.add(channel=number)
+            for each, value in reply.ListFields():
+                if each.name in channel.DESCRIPTOR.fields_by_name:
+                    if each.message_type is None:
+                        setattr(channel, each.name, value)
+                    elif each.is_repeated:
+                        getattr(channel, each.name).extend(value)
+                    else:
+                        getattr(channel, each.name).CopyFrom(value)
+        return separate
+
+    def RecognizeRecording(self, requests: Any, context: Any) -> Any:  # noqa: N802
+        """One part of all of it, and the rest of what Recognize answers."""
+        config = next(requests).config
+        whole = service_pb2.RecognizeRequest(
+            request_id=config.request_id,
+            config=config.config,
+            audio_config=config.audio_config,
+            audio=b"".join(request.audio for request in requests),
+        )
+        result = self.Recognize(whole, context)
+        part = service_pb2.RecordingPart(processed_audio=result.processed_audio)
+        part.segment.end_offset.CopyFrom(result.metadata.audio_duration)
+        part.segment.result.CopyFrom(result.result)
+        for name in ("frames", "frame_embeddings"):
+            if result.HasField(name):
+                getattr(part, name).CopyFrom(getattr(result, name))
+                result.ClearField(name)
+        result.ClearField("processed_audio")
+        yield service_pb2.RecognizeRecordingResponse(part=part)
+        yield service_pb2.RecognizeRecordingResponse(result=result)
 
     def StreamRecognize(self, requests: Any, context: Any) -> Any:  # noqa: N802
         context.add_callback(self.ended.set)
@@ -298,10 +339,12 @@ class AsyncInDisguise:
             for chunk in chunks:
                 yield chunk
 
-        events = self._client.stream(arriving(), **kwargs)
-        return self._iterate(events)
+        return self._iterate(self._client.stream(arriving(), **kwargs))
 
-    def _iterate(self, events: Any) -> Iterator[StreamEvent]:
+    def recognize_recording(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        return self._iterate(self._client.recognize_recording(*args, **kwargs))
+
+    def _iterate(self, events: Any) -> Iterator[Any]:
         try:
             while True:
                 try:

@@ -17,9 +17,9 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from emotion2vec.v1 import recognition_pb2
+from emotion2vec.v1 import audio_pb2, recognition_pb2
 from emotion2vec_client.__main__ import main
-from emotion2vec_client.command.inputs import Missing, expand
+from emotion2vec_client.command.inputs import LeftOut, Missing, expand
 from grpc_health.v1 import health_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -62,9 +62,9 @@ def test_one_file_as_bars(run: Any, wav: Path) -> None:
 
 
 def test_several_files_as_a_table_in_order(run: Any, folder: Path) -> None:
-    code, out, _ = run("recognize", folder / "b" / "c.MP3", folder)
+    code, out, err = run("recognize", folder / "b" / "c.MP3", folder)
     names = [line.split()[0] for line in out.splitlines()]
-    assert code == 0
+    assert (code, err) == (1, "emotion2vec: 1 file was left out: 1 .txt\n")
     assert names == [str(folder / name) for name in ("b/c.MP3", "a.wav", "b/a.wav")]
     assert all("angry" in line and "happy 10.0%" in line for line in out.splitlines())
 
@@ -223,7 +223,7 @@ def test_one_bad_file_does_not_stop_the_rest(
     )
     code, out, err = run("recognize", folder)
     assert code == 1
-    assert err == f"emotion2vec: {folder / 'a.wav'}: this is no audio; send WAV\n"
+    assert err.splitlines()[0] == f"emotion2vec: {folder / 'a.wav'}: this is no audio; send WAV"
     assert len(out.splitlines()) == 2
 
 
@@ -323,7 +323,7 @@ def test_without_a_classifier_there_is_nothing_to_plot(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     server.service.has_classifier = False
-    code, _, err = run("recognize", "--plot", folder)
+    code, _, err = run("recognize", "--plot", folder / "a.wav", folder / "b")
     assert code == 0
     assert err == "emotion2vec: --plot: fake has no classifier and so no scores to draw\n"
     assert list(tmp_path.glob("*.png")) == []
@@ -448,6 +448,13 @@ def test_names_and_terminals_that_are_not_utf8(server: Any, wav: Path, tmp_path:
     assert done.stdout.isascii()
     assert b"angry      #####" in done.stdout
     assert len(done.stdout.splitlines()) == 10
+    done = subprocess.run(
+        [*COMMAND, "recognize", "--json", "--server", server.address, odd],
+        capture_output=True,
+        timeout=60,
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+    )
+    assert os.fsencode(json.loads(done.stdout)["filename"]) == odd
 
 
 # Inputs
@@ -461,6 +468,104 @@ def test_patterns_are_expanded_here_too(folder: Path) -> None:
         folder / "b" / "a.wav",
         folder / "b" / "c.MP3",
         folder / "notes.txt",
+    ]
+
+
+def test_what_is_left_out_of_a_directory_is_counted(folder: Path, wav: Path) -> None:
+    (folder / "notes.md").write_text("no audio")
+    (folder / "README").write_text("no audio")
+    (folder / "gone.wav").symlink_to(folder / "nowhere")
+    (folder / "again.wav").symlink_to(folder / "a.wav")
+    (folder / "round").symlink_to(folder)
+    (folder / "other.txt").write_text("no audio")
+    elsewhere = folder.parent / "elsewhere"
+    elsewhere.mkdir()
+    shutil.copy(wav, elsewhere / "video.MOV")
+    (folder / "link").symlink_to(elsewhere)
+    os.mkfifo(folder / "pipe.wav")
+    left_out = LeftOut()
+    found = list(expand([str(folder)], left_out))
+    assert found == [
+        folder / "a.wav",
+        folder / "b" / "a.wav",
+        folder / "b" / "c.MP3",
+        folder / "link" / "video.MOV",
+    ]
+    assert str(left_out).startswith("6 files were left out: 2 .txt, ")
+    assert left_out.reasons == {
+        ".txt": 2,
+        ".md": 1,
+        "without suffix": 1,
+        "broken link": 1,
+        "no regular file": 1,
+    }
+
+
+def test_a_directory_that_can_not_be_read_is_counted(folder: Path, monkeypatch: Any) -> None:
+    """By a stand-in for permissions, which root has always."""
+    listed = Path.iterdir
+
+    def iterdir(path: Path) -> Any:
+        if path.name == "b":
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    left_out = LeftOut()
+    assert list(expand([str(folder)], left_out)) == [folder / "a.wav"]
+    assert left_out.reasons == {".txt": 1, "unreadable": 1}
+
+
+def test_raw_samples_with_their_encoding(run: Any, server: Any, tmp_path: Path) -> None:
+    (tmp_path / "call.ulaw").write_bytes(bytes(8000))
+    (tmp_path / "call.txt").write_bytes(b"")
+    code, _, err = run("recognize", "--encoding", "mulaw", tmp_path)
+    assert (code, err) == (1, "emotion2vec: 1 file was left out: 1 .txt\n")
+    assert server.service.requests[0].audio_config == audio_pb2.AudioConfig(
+        encoding=audio_pb2.AUDIO_ENCODING_MULAW, sample_rate_hertz=8000, channel_count=1
+    )
+    code, _, err = run("recognize", "--rate", 8000, tmp_path)
+    assert code == 2
+    assert "give their --encoding too" in err
+
+
+def test_standard_input(server: Any, wav: Path) -> None:
+    done = subprocess.run(
+        [*COMMAND, "recognize", "--server", server.address, "--json", "-"],
+        input=wav.read_bytes(),
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["filename"] == "standard input"
+    assert server.service.requests[0].audio == wav.read_bytes()
+
+
+def test_each_channel_by_itself(run: Any, server: Any, wav: Path, tmp_path: Path) -> None:
+    code, out, _ = run("recognize", "--per-channel", "--speech-only", wav)
+    assert code == 0
+    assert f"{wav}, channel 0" in out
+    assert f"{wav}, channel 1" in out
+    asked = server.service.requests[0].config
+    assert asked.channels == recognition_pb2.CHANNELS_SEPARATE
+    assert asked.speech_only
+    arguments = ("--per-channel", "--json", "--frames", "--output-dir", tmp_path, "--plot")
+    _, out, _ = run("recognize", *arguments, wav)
+    result = json.loads(out)
+    assert [one["emotion"] for one in result["channels"]] == ["angry", "angry"]
+    assert result["granularity"] == "frame"
+    folder = Path(result["written"][0])
+    written = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.*"))
+    assert written == [
+        "channel_0/embedding.npy",
+        "channel_0/frame_embeddings.npy",
+        "channel_0/processed_audio.wav",
+        "channel_1/embedding.npy",
+        "channel_1/frame_embeddings.npy",
+        "channel_1/processed_audio.wav",
+        "plot_channel_0.png",
+        "plot_channel_1.png",
+        "result.json",
     ]
 
 

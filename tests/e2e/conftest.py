@@ -65,6 +65,7 @@ class RunningServer:
     process: subprocess.Popen[str]
     address: str
     metrics_url: str
+    http_url: str
     log: ServerLog
 
     def wait_for(self, words: str) -> None:
@@ -92,7 +93,7 @@ def start_server(
 ) -> RunningServer:
     """Starts `emotion2vec-server` on free ports and waits until it serves."""
     process = subprocess.Popen(
-        [*command, "--port", "0", "--metrics-port", "0", *arguments],
+        [*command, "--port", "0", "--metrics-port", "0", "--http-port", "0", *arguments],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **environment},
@@ -104,7 +105,10 @@ def start_server(
     if serving is None:
         process.wait(LIMIT)
         raise RuntimeError("the server did not start:\n" + "\n".join(log.lines))
-    return RunningServer(process, serving[1], metrics[1] if metrics else "", log)
+    page = None if "--no-http" in arguments else log.find(r"page is at (https?://\S+)/")
+    return RunningServer(
+        process, serving[1], metrics[1] if metrics else "", page[1] if page else "", log
+    )
 
 
 @pytest.fixture

@@ -40,8 +40,9 @@ def recognize(channel: grpc.Channel, **options: object) -> service_pb2.Recognize
 
 def fails_to_start(*arguments: str) -> tuple[int, str]:
     """Exit status and last line of a server that can't start."""
+    ports = ("--port", "0", "--http-port", "0", "--no-metrics")
     done = subprocess.run(
-        [sys.executable, "-m", "emotion2vec_server", "--port", "0", "--no-metrics", *arguments],
+        [sys.executable, "-m", "emotion2vec_server", *ports, *arguments],
         capture_output=True,
         text=True,
         timeout=120,
@@ -117,8 +118,10 @@ def test_a_server_that_loads_can_be_stopped() -> None:
         "app.load_models = lambda *_: time.sleep(300)\n"
         "from emotion2vec_server.__main__ import main; sys.exit(main())"
     )
-    command = [sys.executable, "-c", code, "--port", "0", "--metrics-port", "0"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    ports = ("--port", "0", "--http-port", "0", "--metrics-port", "0")
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *ports], stderr=subprocess.PIPE, text=True
+    )
     assert process.stderr is not None
     assert "metrics on" in process.stderr.readline()
     process.terminate()

@@ -59,7 +59,7 @@ class Door(NamedTuple):
 # The longest matching import name counts. A package stands for all modules in it.
 DOORS = {
     "emotion2vec_runtime": (
-        Door("av", "av", {"audio.ffmpeg"}),
+        Door("av", "av", {"audio.containers.ffmpeg"}),
         Door("cuda", "cuda-bindings", {"backends.tensorrt.cuda"}),
         Door("numpy", "numpy", EVERYWHERE),
         Door("onnxruntime", "onnxruntime", {"backends.onnx_runtime"}),

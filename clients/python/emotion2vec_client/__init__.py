@@ -32,6 +32,7 @@ from emotion2vec_client.events import (
     StreamWarning,
 )
 from emotion2vec_client.results import (
+    AudioLoss,
     Emotion,
     EmotionScore,
     Frames,
@@ -41,6 +42,7 @@ from emotion2vec_client.results import (
     Model,
     Recognition,
     RecognitionWarning,
+    RecordingPart,
     Segment,
     WarningCode,
 )
@@ -50,6 +52,7 @@ __all__ = [
     "END_UTTERANCE",
     "NO_RETRY",
     "AsyncClient",
+    "AudioLoss",
     "Client",
     "DeadlineExceededError",
     "Emotion",
@@ -66,6 +69,7 @@ __all__ = [
     "Recognition",
     "RecognitionError",
     "RecognitionWarning",
+    "RecordingPart",
     "RetryPolicy",
     "Segment",
     "SpeechEdge",

@@ -8,16 +8,30 @@ is told, and because both clients shall have the same surface.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterator,
+    Sequence,
+)
+from contextlib import aclosing
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import grpc
-from emotion2vec.v1.service_pb2 import GetModelRequest, ListModelsRequest
+from emotion2vec.v1.service_pb2 import (
+    GetModelRequest,
+    ListModelsRequest,
+    StreamRecognizeRequest,
+)
 from emotion2vec.v1.service_pb2_grpc import EmotionRecognitionServiceStub
 
 from emotion2vec_client import responses
-from emotion2vec_client.audio import AudioSource, Encoding, RawEncoding, RawFormat, load
+from emotion2vec_client.assembly import Assembly
+from emotion2vec_client.audio import AudioSource, Encoding, body_of, stream_format
 from emotion2vec_client.connection import (
     DEFAULT_SERVER,
     DEFAULT_TIMEOUT,
@@ -26,12 +40,19 @@ from emotion2vec_client.connection import (
     deadline_of,
 )
 from emotion2vec_client.ending import Ending
-from emotion2vec_client.errors import RecognitionError
+from emotion2vec_client.errors import RecognitionError, TooLargeError, no_result
 from emotion2vec_client.events import StreamEvent
 from emotion2vec_client.health import HEALTH_METHOD, read_health, write_health_request
-from emotion2vec_client.requests import Chunk, recognize_request, stream_config
-from emotion2vec_client.results import Health, Model, Recognition
-from emotion2vec_client.retry import RetryPolicy
+from emotion2vec_client.requests import (
+    Chunk,
+    RecordingRequests,
+    recognition_config,
+    recording_message,
+    stream_config,
+    stream_messages,
+)
+from emotion2vec_client.results import Health, Model, Recognition, RecordingPart
+from emotion2vec_client.retry import RetryPolicy, Tries
 from emotion2vec_client.upload import Upload
 
 if TYPE_CHECKING:
@@ -39,6 +60,8 @@ if TYPE_CHECKING:
 
 Request = TypeVar("Request")
 Reply = TypeVar("Reply")
+Event = TypeVar("Event")
+StreamUpload = Upload[Chunk, StreamRecognizeRequest]
 
 
 class AsyncClient:
@@ -80,6 +103,8 @@ class AsyncClient:
         embedding: bool = False,
         frame_embeddings: bool = False,
         processed_audio: bool = False,
+        per_channel: bool = False,
+        speech_only: bool = False,
         model: str = "",
         allowed_labels: Sequence[str] = (),
         encoding: Encoding | None = None,
@@ -87,27 +112,77 @@ class AsyncClient:
         channels: int | None = None,
         request_id: str = "",
         timeout: float | None = None,
+        progress: Callable[[RecordingPart], object] | None = None,
     ) -> Recognition:
         """As `Client.recognize`. Files are read in a thread."""
-        request = recognize_request(
-            await asyncio.to_thread(load, audio, encoding, sample_rate, channels),
-            frames=frames,
-            embedding=embedding,
-            frame_embeddings=frame_embeddings,
-            processed_audio=processed_audio,
-            model=model,
-            allowed_labels=allowed_labels,
-            request_id=request_id,
+        requests = RecordingRequests(
+            await asyncio.to_thread(body_of, audio, encoding, sample_rate, channels),
+            recognition_config(
+                frames=frames,
+                embedding=embedding,
+                frame_embeddings=frame_embeddings,
+                processed_audio=processed_audio,
+                per_channel=per_channel,
+                speech_only=speech_only,
+                model=model,
+                allowed_labels=allowed_labels,
+            ),
+            request_id,
         )
-        return responses.recognition(await self._call(self._stub.Recognize, request, timeout))
+        if requests.whole is None:
+            return await self._assembled(requests, timeout, progress)
+        try:
+            reply = await self._call(self._stub.Recognize, requests.whole, timeout)
+        except TooLargeError:
+            # A small file may hold long audio.
+            return await self._assembled(requests, timeout, progress)
+        return responses.recognition(reply)
+
+    def recognize_recording(
+        self,
+        audio: AudioSource,
+        *,
+        frames: bool = False,
+        embedding: bool = False,
+        frame_embeddings: bool = False,
+        processed_audio: bool = False,
+        per_channel: bool = False,
+        speech_only: bool = False,
+        model: str = "",
+        allowed_labels: Sequence[str] = (),
+        encoding: Encoding | None = None,
+        sample_rate: int | None = None,
+        channels: int | None = None,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> AsyncGenerator[RecordingPart | Recognition, None]:
+        """As `Client.recognize_recording`.
+
+        To stop before the end, wrap the result in `contextlib.aclosing`.
+        """
+        requests = RecordingRequests(
+            body_of(audio, encoding, sample_rate, channels),
+            recognition_config(
+                frames=frames,
+                embedding=embedding,
+                frame_embeddings=frame_embeddings,
+                processed_audio=processed_audio,
+                per_channel=per_channel,
+                speech_only=speech_only,
+                model=model,
+                allowed_labels=allowed_labels,
+            ),
+            request_id,
+        )
+        return self._recording(requests, timeout)
 
     def stream(
         self,
         chunks: AsyncIterable[Chunk],
         *,
-        sample_rate: int,
-        encoding: RawEncoding = "linear16",
-        channels: int = 1,
+        sample_rate: int | None = None,
+        encoding: Encoding | None = None,
+        channels: int | None = None,
         window: float | None = None,
         hop: float | None = None,
         lookahead: float | None = None,
@@ -115,6 +190,8 @@ class AsyncClient:
         voice_activity_detection: bool | None = None,
         embedding: bool = False,
         frame_embeddings: bool = False,
+        processed_audio: bool = False,
+        speech_only: bool = False,
         model: str = "",
         allowed_labels: Sequence[str] = (),
         request_id: str = "",
@@ -124,21 +201,26 @@ class AsyncClient:
 
         To stop before the end, wrap the result in `contextlib.aclosing`.
         """
-        raw = RawFormat(encoding, sample_rate, channels)
-        config = stream_config(
-            raw,
+        audio = stream_format(encoding, sample_rate, channels)
+        first = stream_config(
+            audio,
+            recognition_config(
+                embedding=embedding,
+                frame_embeddings=frame_embeddings,
+                processed_audio=processed_audio,
+                speech_only=speech_only,
+                model=model,
+                allowed_labels=allowed_labels,
+            ),
             window=window,
             hop=hop,
             lookahead=lookahead,
             interim=interim,
             voice_activity_detection=voice_activity_detection,
-            embedding=embedding,
-            frame_embeddings=frame_embeddings,
-            model=model,
-            allowed_labels=allowed_labels,
             request_id=request_id,
         )
-        return self._events(Upload(config, raw), chunks, deadline_of(timeout))
+        upload: StreamUpload = Upload(first, lambda chunk: stream_messages(chunk, audio))
+        return self._events(upload, chunks, deadline_of(timeout))
 
     async def list_models(self, *, timeout: float | None = None) -> tuple[Model, ...]:
         """As `Client.list_models`."""
@@ -191,9 +273,15 @@ class AsyncClient:
     ) -> Reply:
         """One call with all its tries."""
         tries = self._connection.tries(timeout)
+        return await self._retrying(lambda seconds: self._try(method, request, seconds), tries)
+
+    async def _retrying(
+        self, attempt: Callable[[float | None], Awaitable[Reply]], tries: Tries
+    ) -> Reply:
+        """Calls `attempt` with the seconds that are left, until it works or must be given up."""
         while True:
             try:
-                return await self._try(method, request, tries.remaining())
+                return await attempt(tries.remaining())
             except RecognitionError as error:
                 pause = tries.pause(error)
                 if pause is None:
@@ -211,17 +299,83 @@ class AsyncClient:
         except grpc.RpcError as error:
             raise self._connection.translate(error) from error
 
-    async def _events(
-        self, upload: Upload, chunks: AsyncIterable[Chunk], timeout: float | None
+    async def _assembled(
+        self,
+        requests: RecordingRequests,
+        timeout: float | None,
+        progress: Callable[[RecordingPart], object] | None,
+    ) -> Recognition:
+        async def attempt(seconds: float | None) -> Recognition:
+            assembly = Assembly()
+            async with aclosing(self._parts(requests, seconds)) as events:
+                async for event in events:
+                    if isinstance(event, Recognition):
+                        return assembly.complete(event)
+                    assembly.add(event)
+                    if progress is not None:
+                        progress(event)
+            raise no_result()
+
+        return await self._retrying(attempt, self._connection.tries_of(requests.body, timeout))
+
+    async def _recording(
+        self, requests: RecordingRequests, timeout: float | None
+    ) -> AsyncGenerator[RecordingPart | Recognition, None]:
+        tries = self._connection.tries_of(requests.body, timeout)
+        has_begun = False
+        while True:
+            try:
+                async with aclosing(self._parts(requests, tries.remaining())) as events:
+                    async for event in events:
+                        has_begun = True
+                        yield event
+                return
+            except RecognitionError as error:
+                pause = None if has_begun else tries.pause(error)
+                if pause is None:
+                    raise
+            await asyncio.sleep(pause)
+
+    def _parts(
+        self, requests: RecordingRequests, seconds: float | None
+    ) -> AsyncGenerator[RecordingPart | Recognition, None]:
+        upload = Upload(requests.first, recording_message)
+
+        def start() -> Any:
+            return self._stub.RecognizeRecording(
+                upload.messages_async(_in_thread(requests.body.pieces())),
+                timeout=seconds,
+                metadata=self._connection.metadata,
+            )
+
+        return self._received(start, upload, responses.recording_event)
+
+    def _events(
+        self,
+        upload: StreamUpload,
+        chunks: AsyncIterable[Chunk],
+        timeout: float | None,
     ) -> AsyncGenerator[StreamEvent, None]:
-        call = self._stub.StreamRecognize(
-            upload.messages_async(chunks), timeout=timeout, metadata=self._connection.metadata
-        )
+        def start() -> Any:
+            return self._stub.StreamRecognize(
+                upload.messages_async(chunks), timeout=timeout, metadata=self._connection.metadata
+            )
+
+        return self._received(start, upload, responses.stream_event)
+
+    async def _received(
+        self,
+        start: Callable[[], Any],
+        upload: Upload[Any, Any],
+        read: Callable[[Any], Event | None],
+    ) -> AsyncGenerator[Event, None]:
+        """What comes of a call whose requests are an upload; it starts when it is asked for."""
+        call = start()
         ending = Ending(call)
         try:
             async for reply in call:
                 upload.check()
-                event = responses.stream_event(reply)
+                event = read(reply)
                 if event is not None:
                     yield event
             upload.check()
@@ -232,6 +386,12 @@ class AsyncClient:
                 raise self._connection.translate(real) from error
         finally:
             call.cancel()
+
+
+async def _in_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """The same pieces, each read in a thread."""
+    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+        yield piece
 
 
 def _open(connection: Connection, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import grpc
-from emotion2vec.v1.service_pb2 import GetModelRequest, ListModelsRequest
+from emotion2vec.v1.service_pb2 import (
+    GetModelRequest,
+    ListModelsRequest,
+    StreamRecognizeRequest,
+)
 from emotion2vec.v1.service_pb2_grpc import EmotionRecognitionServiceStub
 
 from emotion2vec_client import responses
-from emotion2vec_client.audio import AudioSource, Encoding, RawEncoding, RawFormat, load
+from emotion2vec_client.assembly import Assembly
+from emotion2vec_client.audio import AudioSource, Encoding, body_of, stream_format
 from emotion2vec_client.connection import (
     DEFAULT_SERVER,
     DEFAULT_TIMEOUT,
@@ -20,16 +25,25 @@ from emotion2vec_client.connection import (
     PathLike,
     deadline_of,
 )
-from emotion2vec_client.errors import RecognitionError
+from emotion2vec_client.errors import RecognitionError, TooLargeError, no_result
 from emotion2vec_client.events import StreamEvent
 from emotion2vec_client.health import HEALTH_METHOD, read_health, write_health_request
-from emotion2vec_client.requests import Chunk, recognize_request, stream_config
-from emotion2vec_client.results import Health, Model, Recognition
-from emotion2vec_client.retry import RetryPolicy
+from emotion2vec_client.requests import (
+    Chunk,
+    RecordingRequests,
+    recognition_config,
+    recording_message,
+    stream_config,
+    stream_messages,
+)
+from emotion2vec_client.results import Health, Model, Recognition, RecordingPart
+from emotion2vec_client.retry import RetryPolicy, Tries
 from emotion2vec_client.upload import Upload
 
 Request = TypeVar("Request")
 Reply = TypeVar("Reply")
+Event = TypeVar("Event")
+StreamUpload = Upload[Chunk, StreamRecognizeRequest]
 
 
 class Client:
@@ -87,6 +101,8 @@ class Client:
         embedding: bool = False,
         frame_embeddings: bool = False,
         processed_audio: bool = False,
+        per_channel: bool = False,
+        speech_only: bool = False,
         model: str = "",
         allowed_labels: Sequence[str] = (),
         encoding: Encoding | None = None,
@@ -94,8 +110,11 @@ class Client:
         channels: int | None = None,
         request_id: str = "",
         timeout: float | None = None,
+        progress: Callable[[RecordingPart], object] | None = None,
     ) -> Recognition:
-        """Recognises one whole recording.
+        """Recognises one whole recording, of any length.
+
+        One of more than 1 MiB is sent in pieces, and so never is in memory here as a whole.
 
         Args:
             audio: a path, bytes, a file open in binary mode, or an array [n] or [n, channels] of
@@ -104,38 +123,102 @@ class Client:
             embedding: return the embedding of the utterance.
             frame_embeddings: return one embedding a frame; they are large.
             processed_audio: return what the model heard, 16 kHz mono.
+            per_channel: recognise each channel by itself: see `Recognition.channels`.
+            speech_only: pool the result over the frames with speech, where there are any.
             model: name of the model; the server's default if empty.
             allowed_labels: score these labels only; all of them if empty.
             encoding: of raw bytes; the server detects containers such as WAV or MP3 itself.
             sample_rate: Hz; needed by arrays and raw bytes.
             channels: of interleaved raw bytes; 1 if None.
             request_id: comes back in the result.
-            timeout: seconds, instead of the client's.
+            timeout: seconds, instead of the client's and what a long recording is allowed beside.
+            progress: called with each part of a recording that is sent in pieces, when it is ready;
+                from the beginning again where the call has to be tried again.
 
         Raises:
             RecognitionError: the call failed; its subclasses say how.
             OSError: the file can't be read.
             TypeError, ValueError: the arguments don't fit each other.
         """
-        request = recognize_request(
-            load(audio, encoding, sample_rate, channels),
-            frames=frames,
-            embedding=embedding,
-            frame_embeddings=frame_embeddings,
-            processed_audio=processed_audio,
-            model=model,
-            allowed_labels=allowed_labels,
-            request_id=request_id,
+        requests = RecordingRequests(
+            body_of(audio, encoding, sample_rate, channels),
+            recognition_config(
+                frames=frames,
+                embedding=embedding,
+                frame_embeddings=frame_embeddings,
+                processed_audio=processed_audio,
+                per_channel=per_channel,
+                speech_only=speech_only,
+                model=model,
+                allowed_labels=allowed_labels,
+            ),
+            request_id,
         )
-        return responses.recognition(self._call(self._stub.Recognize, request, timeout))
+        if requests.whole is None:
+            return self._assembled(requests, timeout, progress)
+        try:
+            reply = self._call(self._stub.Recognize, requests.whole, timeout)
+        except TooLargeError:
+            # A small file may hold long audio.
+            return self._assembled(requests, timeout, progress)
+        return responses.recognition(reply)
+
+    def recognize_recording(
+        self,
+        audio: AudioSource,
+        *,
+        frames: bool = False,
+        embedding: bool = False,
+        frame_embeddings: bool = False,
+        processed_audio: bool = False,
+        per_channel: bool = False,
+        speech_only: bool = False,
+        model: str = "",
+        allowed_labels: Sequence[str] = (),
+        encoding: Encoding | None = None,
+        sample_rate: int | None = None,
+        channels: int | None = None,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> Generator[RecordingPart | Recognition, None, None]:
+        """Recognises a recording of any length, and yields its parts as they are ready.
+
+        Memory follows the parts, here and in the server, not the recording. The call is tried again
+        as long as nothing has come of it.
+
+        Args:
+            As of `recognize`.
+
+        Yields:
+            The parts, and the result last: without what the parts hold (frames, frame embeddings,
+            segments, processed audio).
+
+        Raises:
+            As `recognize`.
+        """
+        requests = RecordingRequests(
+            body_of(audio, encoding, sample_rate, channels),
+            recognition_config(
+                frames=frames,
+                embedding=embedding,
+                frame_embeddings=frame_embeddings,
+                processed_audio=processed_audio,
+                per_channel=per_channel,
+                speech_only=speech_only,
+                model=model,
+                allowed_labels=allowed_labels,
+            ),
+            request_id,
+        )
+        return self._recording(requests, timeout)
 
     def stream(
         self,
         chunks: Iterable[Chunk],
         *,
-        sample_rate: int,
-        encoding: RawEncoding = "linear16",
-        channels: int = 1,
+        sample_rate: int | None = None,
+        encoding: Encoding | None = None,
+        channels: int | None = None,
         window: float | None = None,
         hop: float | None = None,
         lookahead: float | None = None,
@@ -143,6 +226,8 @@ class Client:
         voice_activity_detection: bool | None = None,
         embedding: bool = False,
         frame_embeddings: bool = False,
+        processed_audio: bool = False,
+        speech_only: bool = False,
         model: str = "",
         allowed_labels: Sequence[str] = (),
         request_id: str = "",
@@ -154,10 +239,11 @@ class Client:
         waits for a microphone may block. Stop iterating, or close the result, to end the stream.
 
         Args:
-            chunks: raw samples of any length as bytes or arrays, and END_UTTERANCE.
-            sample_rate: Hz.
-            encoding: of the samples.
-            channels: interleaved channels.
+            chunks: raw samples as bytes or arrays, or the bytes of a file of any format that the
+                server knows, in pieces of any length; and END_UTTERANCE.
+            sample_rate: Hz, of raw samples; without one, the chunks are of a file.
+            encoding: of raw samples, "linear16" if None; or the container.
+            channels: interleaved channels of raw samples; 1 if None.
             window: seconds of audio that the model sees at once; the server's default if None.
             hop: seconds between two runs of the model; the server's default if None.
             lookahead: seconds heard after a frame before it is final; the server's default if None.
@@ -166,6 +252,8 @@ class Client:
                 server's default if None.
             embedding: final results carry the embedding of the utterance.
             frame_embeddings: final results carry one embedding a frame.
+            processed_audio: final results carry what the model heard.
+            speech_only: final results are pooled over the frames with speech.
             model: name of the model; the server's default if empty.
             allowed_labels: score these labels only; all of them if empty.
             request_id: comes back in the first event.
@@ -175,21 +263,26 @@ class Client:
             RecognitionError: the stream failed. Streams are not tried again.
             Exception: whatever `chunks` raises.
         """
-        raw = RawFormat(encoding, sample_rate, channels)
-        config = stream_config(
-            raw,
+        audio = stream_format(encoding, sample_rate, channels)
+        first = stream_config(
+            audio,
+            recognition_config(
+                embedding=embedding,
+                frame_embeddings=frame_embeddings,
+                processed_audio=processed_audio,
+                speech_only=speech_only,
+                model=model,
+                allowed_labels=allowed_labels,
+            ),
             window=window,
             hop=hop,
             lookahead=lookahead,
             interim=interim,
             voice_activity_detection=voice_activity_detection,
-            embedding=embedding,
-            frame_embeddings=frame_embeddings,
-            model=model,
-            allowed_labels=allowed_labels,
             request_id=request_id,
         )
-        return self._events(Upload(config, raw), chunks, deadline_of(timeout))
+        upload: StreamUpload = Upload(first, lambda chunk: stream_messages(chunk, audio))
+        return self._events(upload, chunks, deadline_of(timeout))
 
     def list_models(self, *, timeout: float | None = None) -> tuple[Model, ...]:
         """The served models."""
@@ -238,9 +331,13 @@ class Client:
     ) -> Reply:
         """One call with all its tries."""
         tries = self._connection.tries(timeout)
+        return self._retrying(lambda seconds: self._try(method, request, seconds), tries)
+
+    def _retrying(self, attempt: Callable[[float | None], Reply], tries: Tries) -> Reply:
+        """Calls `attempt` with the seconds that are left, until it works or must be given up."""
         while True:
             try:
-                return self._try(method, request, tries.remaining())
+                return attempt(tries.remaining())
             except RecognitionError as error:
                 pause = tries.pause(error)
                 if pause is None:
@@ -258,16 +355,80 @@ class Client:
         except grpc.RpcError as error:
             raise self._connection.translate(error) from error
 
+    def _assembled(
+        self,
+        requests: RecordingRequests,
+        timeout: float | None,
+        progress: Callable[[RecordingPart], object] | None,
+    ) -> Recognition:
+        def attempt(seconds: float | None) -> Recognition:
+            assembly = Assembly()
+            for event in self._parts(requests, seconds):
+                if isinstance(event, Recognition):
+                    return assembly.complete(event)
+                assembly.add(event)
+                if progress is not None:
+                    progress(event)
+            raise no_result()
+
+        return self._retrying(attempt, self._connection.tries_of(requests.body, timeout))
+
+    def _recording(
+        self, requests: RecordingRequests, timeout: float | None
+    ) -> Generator[RecordingPart | Recognition, None, None]:
+        tries = self._connection.tries_of(requests.body, timeout)
+        has_begun = False
+        while True:
+            try:
+                for event in self._parts(requests, tries.remaining()):
+                    has_begun = True
+                    yield event
+                return
+            except RecognitionError as error:
+                pause = None if has_begun else tries.pause(error)
+                if pause is None:
+                    raise
+            time.sleep(pause)
+
+    def _parts(
+        self, requests: RecordingRequests, seconds: float | None
+    ) -> Iterator[RecordingPart | Recognition]:
+        upload = Upload(requests.first, recording_message)
+
+        def start() -> Any:
+            return self._stub.RecognizeRecording(
+                upload.messages(requests.body.pieces()),
+                timeout=seconds,
+                metadata=self._connection.metadata,
+            )
+
+        return self._received(start, upload, responses.recording_event)
+
     def _events(
-        self, upload: Upload, chunks: Iterable[Chunk], timeout: float | None
+        self,
+        upload: StreamUpload,
+        chunks: Iterable[Chunk],
+        timeout: float | None,
     ) -> Generator[StreamEvent, None, None]:
-        call = self._stub.StreamRecognize(
-            upload.messages(chunks), timeout=timeout, metadata=self._connection.metadata
-        )
+        def start() -> Any:
+            return self._stub.StreamRecognize(
+                upload.messages(chunks), timeout=timeout, metadata=self._connection.metadata
+            )
+
+        return self._received(start, upload, responses.stream_event)
+
+    def _received(
+        self,
+        start: Callable[[], Any],
+        upload: Upload[Any, Any],
+        read: Callable[[Any], Event | None],
+    ) -> Generator[Event, None, None]:
+        """What comes of a call whose requests are an upload; it starts when it is asked for."""
+        call = start()
         try:
             for reply in call:
                 upload.check()
-                event = responses.stream_event(reply)
+                event = read(reply)
                 if event is not None:
                     yield event
             upload.check()

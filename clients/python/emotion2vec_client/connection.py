@@ -11,8 +11,9 @@ from pathlib import Path
 
 import grpc
 
+from emotion2vec_client.audio import Body
 from emotion2vec_client.errors import RecognitionError
-from emotion2vec_client.retry import RetryPolicy, Tries
+from emotion2vec_client.retry import NO_RETRY, RetryPolicy, Tries
 from emotion2vec_client.status import translate
 
 DEFAULT_PORT = 50051
@@ -106,6 +107,11 @@ class Connection:
     def tries(self, timeout: float | None) -> Tries:
         """The tries of a call with its own timeout, or with the client's."""
         return Tries(self.retry, deadline_of(self.timeout if timeout is None else timeout))
+
+    def tries_of(self, body: Body, timeout: float | None) -> Tries:
+        """The tries of a call that sends so much, which the client's timeout is lengthened for."""
+        seconds = self.timeout + body.seconds_allowed if timeout is None else timeout
+        return Tries(self.retry if body.is_repeatable else NO_RETRY, deadline_of(seconds))
 
 
 def deadline_of(timeout: float | None) -> float | None:

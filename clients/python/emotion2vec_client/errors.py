@@ -73,3 +73,10 @@ class DeadlineExceededError(RecognitionError):
 
 class UnauthenticatedError(RecognitionError):
     """The server wants another token, or any."""
+
+
+def no_result() -> RecognitionError:
+    """A call ended well without having said what it was for."""
+    return RecognitionError(
+        "the server ended the call without a result", code=grpc.StatusCode.INTERNAL
+    )

@@ -4,91 +4,123 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from emotion2vec.v1.recognition_pb2 import Granularity, RecognitionConfig
+from emotion2vec.v1.recognition_pb2 import Channels, Granularity, RecognitionConfig
 from emotion2vec.v1.service_pb2 import (
     EndUtterance as EndUtteranceMessage,
 )
 from emotion2vec.v1.service_pb2 import (
+    RecognizeRecordingRequest,
     RecognizeRequest,
+    RecordingConfig,
     StreamConfig,
     StreamRecognizeRequest,
     VoiceActivityDetection,
 )
 from google.protobuf.duration_pb2 import Duration
 
-from emotion2vec_client.audio import Payload, RawFormat, Samples
+from emotion2vec_client.audio import Body, Samples, StreamFormat
 from emotion2vec_client.events import END_UTTERANCE, EndUtterance
 
 Chunk = bytes | bytearray | memoryview | Samples | EndUtterance
-"""One item of a stream: raw samples of any length, or END_UTTERANCE."""
+"""One item of a stream: raw samples or bytes of a file, of any length, or END_UTTERANCE."""
 
 
-def recognize_request(
-    payload: Payload,
+def recognition_config(
     *,
-    frames: bool,
+    frames: bool = False,
     embedding: bool,
     frame_embeddings: bool,
-    processed_audio: bool,
+    processed_audio: bool = False,
+    per_channel: bool = False,
+    speech_only: bool = False,
     model: str,
     allowed_labels: Sequence[str],
-    request_id: str,
-) -> RecognizeRequest:
-    config = _recognition_config(model, allowed_labels, embedding, frame_embeddings)
-    config.return_processed_audio = processed_audio
+) -> RecognitionConfig:
+    """What is asked of a recognition.
+
+    Raises:
+        TypeError: `allowed_labels` is one string.
+    """
+    if isinstance(allowed_labels, str):
+        raise TypeError("allowed_labels must be a sequence of labels, not one string")
+    config = RecognitionConfig(
+        model=model,
+        return_embedding=embedding,
+        return_frame_embeddings=frame_embeddings,
+        return_processed_audio=processed_audio,
+        allowed_labels=allowed_labels,
+        speech_only=speech_only,
+    )
     if frames:
         config.granularity = Granularity.GRANULARITY_FRAME
-    return RecognizeRequest(
-        request_id=request_id, config=config, audio_config=payload.config, audio=payload.data
-    )
+    if per_channel:
+        config.channels = Channels.CHANNELS_SEPARATE
+    return config
+
+
+class RecordingRequests:
+    """The requests for one recording: a single one where it is short, else its pieces."""
+
+    def __init__(self, body: Body, config: RecognitionConfig, request_id: str) -> None:
+        self.body = body
+        self._config = config
+        self._request_id = request_id
+
+    @property
+    def whole(self) -> RecognizeRequest | None:
+        """For Recognize; None where the recording is too large for it."""
+        if self.body.whole is None:
+            return None
+        return RecognizeRequest(
+            request_id=self._request_id,
+            config=self._config,
+            audio_config=self.body.config,
+            audio=self.body.whole,
+        )
+
+    @property
+    def first(self) -> RecognizeRecordingRequest:
+        """For RecognizeRecording, before the pieces."""
+        config = RecordingConfig(
+            request_id=self._request_id, config=self._config, audio_config=self.body.config
+        )
+        return RecognizeRecordingRequest(config=config)
+
+
+def recording_message(piece: bytes) -> Iterator[RecognizeRecordingRequest]:
+    yield RecognizeRecordingRequest(audio=piece)
 
 
 def stream_config(
-    raw: RawFormat,
+    audio: StreamFormat,
+    config: RecognitionConfig,
     *,
     window: float | None,
     hop: float | None,
     lookahead: float | None,
     interim: bool,
     voice_activity_detection: bool | None,
-    embedding: bool,
-    frame_embeddings: bool,
-    model: str,
-    allowed_labels: Sequence[str],
     request_id: str,
 ) -> StreamRecognizeRequest:
-    config = StreamConfig(
+    message = StreamConfig(
         request_id=request_id,
-        config=_recognition_config(model, allowed_labels, embedding, frame_embeddings),
-        audio_config=raw.config,
+        config=config,
+        audio_config=audio.config,
         window=_duration(window),
         hop=_duration(hop),
         lookahead=_duration(lookahead),
         interim_results=interim,
         voice_activity_detection=_detection(voice_activity_detection),
     )
-    return StreamRecognizeRequest(config=config)
+    return StreamRecognizeRequest(config=message)
 
 
-def stream_messages(chunk: Chunk, raw: RawFormat) -> Iterator[StreamRecognizeRequest]:
+def stream_messages(chunk: Chunk, audio: StreamFormat) -> Iterator[StreamRecognizeRequest]:
     if chunk is END_UTTERANCE:
         yield StreamRecognizeRequest(end_utterance=EndUtteranceMessage())
         return
-    for piece in raw.pieces(chunk):
+    for piece in audio.pieces(chunk):
         yield StreamRecognizeRequest(audio=piece)
-
-
-def _recognition_config(
-    model: str, allowed_labels: Sequence[str], embedding: bool, frame_embeddings: bool
-) -> RecognitionConfig:
-    if isinstance(allowed_labels, str):
-        raise TypeError("allowed_labels must be a sequence of labels, not one string")
-    return RecognitionConfig(
-        model=model,
-        return_embedding=embedding,
-        return_frame_embeddings=frame_embeddings,
-        allowed_labels=allowed_labels,
-    )
 
 
 def _detection(enabled: bool | None) -> VoiceActivityDetection:

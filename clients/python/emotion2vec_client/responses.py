@@ -12,6 +12,7 @@ import grpc
 import numpy as np
 from emotion2vec.v1 import models_pb2, recognition_pb2, service_pb2
 from google.protobuf.duration_pb2 import Duration
+from numpy.typing import NDArray
 
 from emotion2vec_client import events, results
 from emotion2vec_client.errors import RecognitionError
@@ -21,20 +22,66 @@ _WARNING_PREFIX = "WARNING_CODE_"
 
 
 def recognition(reply: service_pb2.RecognizeResponse) -> results.Recognition:
-    audio = np.frombuffer(reply.processed_audio, "<i2") if reply.processed_audio else None
+    metadata = _metadata(reply.metadata)
+    channels = tuple(_result(one, reply.request_id, metadata) for one in reply.channel_results)
+    return _result(reply, reply.request_id, metadata, channels)
+
+
+def recording_event(
+    reply: service_pb2.RecognizeRecordingResponse,
+) -> results.RecordingPart | results.Recognition | None:
+    """A part, or the result; None for a kind that this client is too old to know."""
+    match reply.WhichOneof("response"):
+        case "part":
+            return _part(reply.part)
+        case "result":
+            return recognition(reply.result)
+        case _:
+            return None
+
+
+def _result(
+    reply: service_pb2.RecognizeResponse | recognition_pb2.ChannelResult | service_pb2.FinalResult,
+    request_id: str,
+    metadata: results.Metadata,
+    channels: tuple[results.Recognition, ...] = (),
+) -> results.Recognition:
+    frames = None
+    if not isinstance(reply, service_pb2.FinalResult) and reply.HasField("frames"):
+        frames = _frames(reply.frames)
     return results.Recognition(
-        request_id=reply.request_id,
+        request_id=request_id,
         emotion=_emotion(reply.result) if reply.HasField("result") else None,
-        frames=_frames(reply.frames) if reply.HasField("frames") else None,
+        frames=frames,
         embedding=_embedding(reply.embedding) if reply.HasField("embedding") else None,
         frame_embeddings=_embedding(reply.frame_embeddings)
         if reply.HasField("frame_embeddings")
         else None,
         segments=_segments(reply.segments),
-        processed_audio=audio,
+        processed_audio=_audio(reply.processed_audio),
         warnings=_warnings(reply.warnings),
-        metadata=_metadata(reply.metadata),
+        metadata=metadata,
+        # Servers of before the field mean 1.
+        processed_audio_scale=reply.processed_audio_scale or 1.0,
+        channels=channels,
     )
+
+
+def _part(message: service_pb2.RecordingPart) -> results.RecordingPart:
+    return results.RecordingPart(
+        channel=message.channel,
+        segment=_segment(message.segment),
+        frames=_frames(message.frames) if message.HasField("frames") else None,
+        frame_embeddings=_embedding(message.frame_embeddings)
+        if message.HasField("frame_embeddings")
+        else None,
+        processed_audio=_audio(message.processed_audio),
+        processed_audio_scale=message.processed_audio_scale or 1.0,
+    )
+
+
+def _audio(data: bytes) -> NDArray[np.int16] | None:
+    return np.frombuffer(data, "<i2") if data else None
 
 
 def model(message: models_pb2.Model) -> results.Model:
@@ -53,6 +100,7 @@ def model(message: models_pb2.Model) -> results.Model:
         max_audio_duration=_seconds(message.max_audio_duration),
         precision=message.precision,
         provider=message.provider,
+        max_recording_duration=_seconds(message.max_recording_duration),
     )
 
 
@@ -68,7 +116,11 @@ def stream_event(reply: service_pb2.StreamRecognizeResponse) -> events.StreamEve
             interim = reply.interim
             return events.StreamInterim(*head, *_span(interim), _emotion(interim.result))
         case "final":
-            return events.StreamFinal(*head, *_span(reply.final), _final(reply.final))
+            return events.StreamFinal(
+                *head,
+                *_span(reply.final),
+                _result(reply.final, "", _metadata(reply.final.metadata)),
+            )
         case "speech":
             return _speech(head, reply.speech)
         case "warning":
@@ -87,22 +139,6 @@ def _started(head: tuple[int, int], started: service_pb2.StreamStarted) -> event
         hop=_seconds(started.hop),
         lookahead=_seconds(started.lookahead),
         frame_hop=_seconds(started.frame_hop),
-    )
-
-
-def _final(final: service_pb2.FinalResult) -> results.Recognition:
-    return results.Recognition(
-        request_id="",
-        emotion=_emotion(final.result) if final.HasField("result") else None,
-        frames=None,
-        embedding=_embedding(final.embedding) if final.HasField("embedding") else None,
-        frame_embeddings=_embedding(final.frame_embeddings)
-        if final.HasField("frame_embeddings")
-        else None,
-        segments=_segments(final.segments),
-        processed_audio=None,
-        warnings=_warnings(final.warnings),
-        metadata=_metadata(final.metadata),
     )
 
 
@@ -162,13 +198,14 @@ def _array(values: Sequence[float], shape: tuple[int, ...]) -> Float32:
 
 
 def _segments(messages: Iterable[recognition_pb2.Segment]) -> tuple[results.Segment, ...]:
-    return tuple(
-        results.Segment(
-            start=_seconds(segment.start_offset),
-            end=_seconds(segment.end_offset),
-            emotion=_emotion(segment.result) if segment.HasField("result") else None,
-        )
-        for segment in messages
+    return tuple(map(_segment, messages))
+
+
+def _segment(message: recognition_pb2.Segment) -> results.Segment:
+    return results.Segment(
+        start=_seconds(message.start_offset),
+        end=_seconds(message.end_offset),
+        emotion=_emotion(message.result) if message.HasField("result") else None,
     )
 
 
@@ -183,7 +220,16 @@ def _warning(message: recognition_pb2.Warning) -> results.RecognitionWarning:
     names = recognition_pb2.WarningCode
     name = names.Name(message.code) if message.code in names.values() else ""
     code = known.get(name.removeprefix(_WARNING_PREFIX), results.WarningCode.UNKNOWN)
-    return results.RecognitionWarning(code, message.message)
+    loss = _loss(message.loss) if message.HasField("loss") else None
+    return results.RecognitionWarning(code, message.message, loss, message.silent_share or None)
+
+
+def _loss(message: recognition_pb2.AudioLoss) -> results.AudioLoss:
+    return results.AudioLoss(
+        stated=_seconds(message.stated_duration) if message.HasField("stated_duration") else None,
+        heard=_seconds(message.heard_duration),
+        lost=_seconds(message.lost_duration) if message.HasField("lost_duration") else None,
+    )
 
 
 def _metadata(message: recognition_pb2.ResponseMetadata) -> results.Metadata:

@@ -29,6 +29,22 @@ class WarningCode(StrEnum):
     DOWNMIXED = "DOWNMIXED"
     DEGRADED = "DEGRADED"
     EMBEDDING_ONLY = "EMBEDDING_ONLY"
+    TRUNCATED = "TRUNCATED"
+    DAMAGED = "DAMAGED"
+    CHANNELS_DIFFER = "CHANNELS_DIFFER"
+    MOSTLY_SILENT = "MOSTLY_SILENT"
+
+
+@dataclass(frozen=True, slots=True)
+class AudioLoss:
+    """What of a recording was not heard, in seconds."""
+
+    stated: float | None
+    """What the recording says that it holds; None where it says nothing."""
+    heard: float
+    """What was heard of it, silence in the place of holes included."""
+    lost: float | None
+    """Holes within it, which were filled with silence; None where that can't be known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +53,14 @@ class RecognitionWarning:
 
     code: WarningCode
     message: str
+    loss: AudioLoss | None = None
+    """With TRUNCATED and DAMAGED."""
+    silent_share: float | None = None
+    """With MOSTLY_SILENT: 0 to 1."""
 
     def to_dict(self) -> dict[str, Any]:
-        return {"code": self.code.value, "message": self.message}
+        fields = asdict(self)
+        return {key: value for key, value in fields.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +191,10 @@ class Recognition:
     """[S]: what the model heard, 16 kHz mono."""
     warnings: tuple[RecognitionWarning, ...]
     metadata: Metadata
+    processed_audio_scale: float = 1.0
+    """What the model heard is `processed_audio` times this: 1, unless 16 bits can't hold it."""
+    channels: tuple[Recognition, ...] = ()
+    """One a channel, where they were asked for: what is about one channel is there and not here."""
 
     def to_dict(self) -> dict[str, Any]:
         """All but `processed_audio`; what was not asked for is left out."""
@@ -184,8 +209,24 @@ class Recognition:
             **(self.emotion.to_dict() if self.emotion else {"emotion": None}),
             **{key: value for key, value in optional.items() if value is not None},
             "warnings": [warning.to_dict() for warning in self.warnings],
+            **({"channels": [_of_channel(one) for one in self.channels]} if self.channels else {}),
             "metadata": self.metadata.to_dict(),
         }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RecordingPart:
+    """What one window of a long recording settles; the parts of a channel tile it."""
+
+    channel: int
+    """0, 1, 2, ...; 0 unless the channels were asked for."""
+    segment: Segment
+    """Where it lies, which is how far the recognition is, and its emotion."""
+    frames: Frames | None
+    frame_embeddings: Float32 | None
+    """[T, D]"""
+    processed_audio: NDArray[np.int16] | None
+    processed_audio_scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +256,8 @@ class Model:
     max_audio_duration: float
     precision: str
     provider: str
+    max_recording_duration: float = 0.0
+    """Longest audio that is taken in pieces; 0 where the server is older than that."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -231,3 +274,9 @@ class Health(StrEnum):
 
 def _list(array: Float32 | None) -> list[Any] | None:
     return None if array is None else array.tolist()
+
+
+def _of_channel(recognition: Recognition) -> dict[str, Any]:
+    fields = recognition.to_dict()
+    del fields["request_id"], fields["metadata"]
+    return fields

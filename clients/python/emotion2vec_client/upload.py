@@ -1,43 +1,39 @@
-"""The sending half of a stream: the caller's chunks -> messages. No I/O."""
+"""The sending half of a call: the caller's chunks -> messages. No I/O."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, TypeVar
 
-from emotion2vec.v1.service_pb2 import StreamRecognizeRequest
-
-from emotion2vec_client.audio import RawFormat
-from emotion2vec_client.requests import Chunk, stream_messages
+Chunk = TypeVar("Chunk")
+Message = TypeVar("Message")
 
 
-class Upload:
-    """The messages of one stream: its config, then the chunks.
+class Upload(Generic[Chunk, Message]):
+    """The messages of one call: its config, then those of each chunk.
 
     gRPC pulls them, and swallows what the caller's own iterator raises: the call would just end as
     cancelled. So the failure ends the upload instead and is kept for `check`, by which the
     receiving half raises it where the caller listens.
     """
 
-    def __init__(self, config: StreamRecognizeRequest, raw: RawFormat) -> None:
+    def __init__(self, config: Message, write: Callable[[Chunk], Iterable[Message]]) -> None:
         self._config = config
-        self._raw = raw
+        self._write = write
         self._failure: Exception | None = None
 
-    def messages(self, chunks: Iterable[Chunk]) -> Iterator[StreamRecognizeRequest]:
+    def messages(self, chunks: Iterable[Chunk]) -> Iterator[Message]:
         with self:
             yield self._config
             for chunk in chunks:
-                yield from stream_messages(chunk, self._raw)
+                yield from self._write(chunk)
 
-    async def messages_async(
-        self, chunks: AsyncIterable[Chunk]
-    ) -> AsyncIterator[StreamRecognizeRequest]:
+    async def messages_async(self, chunks: AsyncIterable[Chunk]) -> AsyncIterator[Message]:
         with self:
             yield self._config
             async for chunk in chunks:
-                for message in stream_messages(chunk, self._raw):
+                for message in self._write(chunk):
                     yield message
 
     def check(self) -> None:

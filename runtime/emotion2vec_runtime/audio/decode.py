@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from itertools import chain
+from typing import cast
 
 import numpy as np
 
 from emotion2vec_runtime.arrays import Float32, Samples
-from emotion2vec_runtime.audio import ffmpeg
 from emotion2vec_runtime.audio.convert import Converter
+from emotion2vec_runtime.audio.detect import (
+    HEAD_BYTES,
+    find_container,
+    is_plain_wav,
+    new_job,
+    raw_blocks,
+    with_missing_bytes,
+)
 from emotion2vec_runtime.audio.level import Level
 from emotion2vec_runtime.audio.loss import Loss
 from emotion2vec_runtime.audio.mix import Mix, mix_down
-from emotion2vec_runtime.audio.samples import SampleFormat, as_float
-from emotion2vec_runtime.audio.sniff import Sniffed, sniff, sniff_signature
-from emotion2vec_runtime.audio.source import Source, open_samples, undecodable
-from emotion2vec_runtime.audio.spec import SAMPLE_RATE, AudioSpec, Encoding
-from emotion2vec_runtime.audio.wav import open_wav
-from emotion2vec_runtime.errors import InvalidRequestError, TooLargeError
-
-RAW_FORMATS: Final = {
-    Encoding.LINEAR16: SampleFormat.S16,
-    Encoding.FLOAT32: SampleFormat.F32,
-    Encoding.MULAW: SampleFormat.MULAW,
-    Encoding.ALAW: SampleFormat.ALAW,
-}
+from emotion2vec_runtime.audio.samples import as_float
+from emotion2vec_runtime.audio.source import Block, undecodable
+from emotion2vec_runtime.audio.spec import SAMPLE_RATE, AudioSpec
+from emotion2vec_runtime.audio.wav import WavParser
+from emotion2vec_runtime.audio.workers.job import Summary
+from emotion2vec_runtime.audio.workers.pool import POOL
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,9 @@ def decode(
     """Decodes, averages the channels and resamples.
 
     It blocks, for about 0.1 to 2 ms a second of audio, mostly without the GIL. A file that is cut
-    or damaged gives what of it can be decoded, if that is anything. Decoding stops as soon as
-    more than `max_seconds` have come out, so neither time nor memory follow what a small file
-    unpacks to or what its header claims.
+    or damaged gives what of it can be decoded, if that is anything, and `losses` says what can't.
+    Decoding stops as soon as more than `max_seconds` have come out, so neither time nor memory
+    follow what a small file unpacks to or what its header claims.
 
     Args:
         data: the recording.
@@ -82,34 +83,37 @@ def decode(
     if len(data) == 0:
         raise undecodable("audio is empty: send some")
     view = memoryview(data)
-    source = _open_raw(view, spec) if spec.encoding.is_raw else _open_file(view, spec.encoding)
-    converter = Converter(source.sample_rate, source.channels, separate=separate)
-    rows = _convert(source, converter, max_seconds)
-    samples = mix_down(rows)
-    samples.flags.writeable = False
-    channels = as_float(rows) if separate else None
-    return DecodedAudio(samples, source.sample_rate, source.channels, channels, mix=converter.mix)
+    if spec.encoding.is_raw:
+        rows, converter = _convert(raw_blocks(view, spec), max_seconds, separate=separate)
+        return _decoded(rows, converter, (), separate=separate)
+    found = find_container(view, spec.encoding)
+    content = view[found.start :]
+    if is_plain_wav(found, content):
+        parser = WavParser()
+        blocks = chain(parser.push(content), parser.finish())
+        rows, converter = _convert(blocks, max_seconds, separate=separate)
+        return _decoded(rows, converter, parser.losses(), separate=separate)
+    head = bytes(content[:HEAD_BYTES])
+    job = new_job(found, head, max_seconds, separate=separate)
+    pieces, summary = POOL.decode(view, job)
+    rows = _joined(pieces)
+    seconds = rows.shape[1] / SAMPLE_RATE
+    losses = with_missing_bytes(summary.losses, found, head, len(content), seconds)
+    return _decoded(rows, summary, losses, separate=separate)
 
 
-def _convert(source: Source, converter: Converter, max_seconds: float) -> Samples:
-    """[1, S], or [channels, S]."""
-    skip = round(source.skip * source.sample_rate)
-    last = math.inf if source.keep is None else skip + round(source.keep * source.sample_rate)
-    # An encoder's run-in is no audio; more than a second of it is decoding all the same.
-    limit = max_seconds * source.sample_rate + min(skip, source.sample_rate)
-    heard: list[Samples] = []
-    end = 0
-    for block in source.blocks:
-        start, end = end, end + block.shape[1]
-        if min(end, last) > limit:
-            raise TooLargeError(f"the audio is longer than {max_seconds:g} s: split it")
-        part = block[:, max(0, skip - start) : max(0, int(min(end, last)) - start)]
-        if part.size:
-            heard.append(converter.push(part))
-        if end >= last:
-            break
-    heard.append(converter.finish())
-    full = [part for part in heard if part.size]
+def _convert(
+    blocks: Iterable[Block], max_seconds: float, *, separate: bool
+) -> tuple[Samples, Converter]:
+    """[1, S], or [channels, S] if separate."""
+    converter = Converter(max_seconds, separate=separate)
+    pieces = [piece for block in blocks for piece in converter.push(block)]
+    pieces += converter.finish()
+    return _joined(pieces), converter
+
+
+def _joined(pieces: Sequence[Samples]) -> Samples:
+    full = [piece for piece in pieces if piece.size]
     if not full:
         raise undecodable("the audio holds no samples: send some sound")
     if len(full) == 1:
@@ -117,52 +121,16 @@ def _convert(source: Source, converter: Converter, max_seconds: float) -> Sample
     return cast(Samples, np.concatenate(full, axis=1))
 
 
-def _open_raw(data: memoryview, spec: AudioSpec) -> Source:
-    found = sniff_signature(data)
-    if found is not None:
-        raise InvalidRequestError(
-            "audio_config.encoding",
-            f"these bytes are a {found.encoding.value} file and not bare {spec.encoding.value} "
-            f"samples: set the encoding to {found.encoding.value}, or leave it unset",
-        )
-    assert spec.sample_rate is not None  # noqa: S101 - AudioSpec sees to it
-    sample_format = RAW_FORMATS[spec.encoding]
-    frame = sample_format.width * spec.channels
-    if len(data) % frame:
-        raise undecodable(
-            f"{len(data)} bytes are not whole {spec.encoding.value} samples of {frame} bytes: "
-            "the end is missing, or the encoding or channel count is wrong"
-        )
-    return open_samples(data, sample_format, spec.sample_rate, spec.channels)
-
-
-def _open_file(data: memoryview, declared: Encoding) -> Source:
-    found = sniff(data)
-    if found is None:
-        raise undecodable(
-            "these bytes are no WAV, FLAC, MP3, OGG or M4A file: send one of them, "
-            "or name the raw encoding"
-        )
-    if declared not in (Encoding.DETECT, found.encoding):
-        raise InvalidRequestError(
-            "audio_config.encoding",
-            f"the encoding says {declared.value}, but these bytes are {found.encoding.value}: "
-            "correct it, or leave it unset",
-        )
-    return _open_container(data[found.start :], found)
-
-
-def _open_container(data: memoryview, found: Sniffed) -> Source:
-    match found.encoding:
-        case Encoding.WAV:
-            return open_wav(data)
-        case Encoding.FLAC:
-            return ffmpeg.open_compressed(data, ffmpeg.FLAC)
-        case Encoding.MP3:
-            return ffmpeg.open_compressed(data, ffmpeg.MP3)
-        case Encoding.OGG:
-            return ffmpeg.open_compressed(data, ffmpeg.OGG)
-        case _ if found.is_adts:
-            return ffmpeg.open_compressed(data, ffmpeg.ADTS)
-        case _:
-            return ffmpeg.open_m4a(data)
+def _decoded(
+    rows: Samples, source: Converter | Summary, losses: tuple[Loss, ...], *, separate: bool
+) -> DecodedAudio:
+    samples = mix_down(rows)
+    samples.flags.writeable = False
+    return DecodedAudio(
+        samples,
+        source.source_rate,
+        source.source_channels,
+        as_float(rows) if separate else None,
+        losses,
+        source.mix,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,11 +38,17 @@ def mix_down(block: Samples) -> Samples:
     return total
 
 
-class Mix:
-    """How alike the channels of a recording are, and so what averaging them did.
+class Mix(NamedTuple):
+    """How alike the channels of a recording are, and so what averaging them did."""
 
-    It is the covariance of the channels, summed up block by block.
-    """
+    channels_differ: bool
+    """Whether two channels that can be heard hold different sounds: two speakers, perhaps."""
+    cancels: bool
+    """Whether channels are each other's opposite, so that little is left of them in the mix."""
+
+
+class Likeness:
+    """Measures a `Mix`: the covariance of the channels, summed up block by block."""
 
     def __init__(self, channels: int) -> None:
         self._count = 0
@@ -65,23 +71,17 @@ class Mix:
                     self._products[j, i] = self._products[i, j]
 
     @property
-    def channels_differ(self) -> bool:
-        """Whether two channels that can be heard hold different sounds: two speakers, perhaps."""
+    def mix(self) -> Mix:
         covariance = self._covariance
         energy = np.diagonal(covariance)
-        heard = energy > _AUDIBLE * energy.max(initial=0.0)
+        total = float(energy.sum())
+        cancels = total > 0 and float(covariance.sum()) < _CANCELLED * total
+        heard = energy > _AUDIBLE * energy.max()
         if np.count_nonzero(heard) < 2:
-            return False
+            return Mix(channels_differ=False, cancels=cancels)
         norm = np.sqrt(energy[heard])
         correlation = covariance[heard][:, heard] / np.outer(norm, norm)
-        return bool(np.abs(correlation).min() < _UNLIKE)
-
-    @property
-    def cancels(self) -> bool:
-        """Whether channels are each other's opposite, so that little is left of them in the mix."""
-        covariance = self._covariance
-        energy = float(np.trace(covariance))
-        return energy > 0 and float(covariance.sum()) < _CANCELLED * energy
+        return Mix(bool(np.abs(correlation).min() < _UNLIKE), cancels)
 
     @property
     def _covariance(self) -> NDArray[np.float64]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from emotion2vec_runtime.arrays import Samples
+from emotion2vec_runtime.audio.loss import Loss
 from emotion2vec_runtime.audio.samples import Buffer, SampleFormat, read_samples
 from emotion2vec_runtime.audio.spec import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 from emotion2vec_runtime.errors import InvalidRequestError
@@ -14,34 +15,47 @@ _BLOCK = 1 << 20
 """Bare samples converted at once: 65 s at 16 kHz mono, so most clips are one block."""
 
 
-class Source(NamedTuple):
-    """Opened audio that has not been decoded yet. A frame is one sample of each channel."""
+class Block(NamedTuple):
+    """Some of a recording's audio, as it was recorded."""
 
     sample_rate: int
-    channels: int
-    blocks: Iterator[Samples]
-    """[channels, n] each. Decoding happens here, so a reader may stop it at any time."""
-    skip: float = 0.0
-    """Seconds at the beginning that the file says not to play (an encoder's run-in)."""
-    keep: float | None = None
-    """Seconds to play after them; None for all."""
+    """Hz. It may change from block to block, as in a chained Ogg, and so may the channels."""
+    samples: Samples
+    """[channels, n]."""
 
 
-def open_samples(
+class Source(Protocol):
+    """A recording that has not been decoded yet."""
+
+    def blocks(self) -> Iterator[Block]:
+        """Its audio in order, once. Decoding happens here, so a reader may stop it at any time.
+
+        Raises:
+            InvalidRequestError: it can't be decoded.
+        """
+        ...
+
+    def losses(self) -> tuple[Loss, ...]:
+        """What could not be heard; complete once `blocks` is exhausted."""
+        ...
+
+
+def sample_blocks(
     data: Buffer, sample_format: SampleFormat, sample_rate: int, channels: int
-) -> Source:
-    """Interleaved bare samples; bytes of an incomplete last frame are left out."""
+) -> Iterator[Block]:
+    """Blocks of interleaved bare samples; bytes of an incomplete last frame are left out.
+
+    Raises:
+        InvalidRequestError: the sample rate or the channel count is not supported.
+    """
     check_shape(sample_rate, channels)
-    return Source(sample_rate, channels, _blocks(memoryview(data), sample_format, channels))
-
-
-def _blocks(data: memoryview, sample_format: SampleFormat, channels: int) -> Iterator[Samples]:
+    view = memoryview(data)
     frame = sample_format.width * channels
-    end = len(data) // frame * frame
+    end = len(view) // frame * frame
     step = _BLOCK // channels * frame
     for start in range(0, end, step):
-        piece = data[start : min(end, start + step)]
-        yield read_samples(piece, sample_format).reshape(-1, channels).T
+        piece = view[start : min(end, start + step)]
+        yield Block(sample_rate, read_samples(piece, sample_format).reshape(-1, channels).T)
 
 
 def check_shape(sample_rate: int, channels: int) -> None:

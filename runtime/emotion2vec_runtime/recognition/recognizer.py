@@ -67,7 +67,7 @@ class Recognizer:
         sample_rate: int | None = None,
         frame_embeddings: bool = False,
         allowed_labels: Sequence[str] = (),
-        separate: bool = False,
+        per_channel: bool = False,
         speech_only: bool = False,
     ) -> Result:
         """Recognises one recording of any length.
@@ -77,7 +77,7 @@ class Recognizer:
             sample_rate: Hz, of an array; 16 kHz if None.
             frame_embeddings: whether to keep one embedding a frame; they are large.
             allowed_labels: score these labels only; all of the model's if empty.
-            separate: recognise each channel by itself: the results are `Result.channels`.
+            per_channel: recognise each channel by itself: the results are `Result.channels`.
             speech_only: pool over the frames with speech, where there are any.
 
         Raises:
@@ -91,11 +91,11 @@ class Recognizer:
             Classes(self.manifest.labels, allowed_labels) if allowed_labels else self.classes,
             frame_embeddings=frame_embeddings,
             processed_audio=True,
-            separate=separate,
+            separate=per_channel,
             speech_only=speech_only,
         )
-        heard = _decode(audio, sample_rate, separate=separate)
-        about = list(about_source(heard, is_mixed=not separate))
+        heard = _decode(audio, sample_rate, separate=per_channel)
+        about = list(about_source(heard, is_mixed=not per_channel))
         if heard.channels is None:
             return self._result(heard.samples, options, about)
         results = [self._result(channel, options, []) for channel in heard.channels]

@@ -53,7 +53,9 @@ class Source(Protocol):
     """What is known of a recording as it came."""
 
     @property
-    def source_rate(self) -> int: ...
+    def source_rate(self) -> int:
+        """Hz; 0 while it isn't known."""
+        ...
     @property
     def source_channels(self) -> int: ...
     @property
@@ -79,7 +81,7 @@ def about_source(source: Source, *, is_mixed: bool = True) -> Iterator[Recogniti
         )
         if source.mix is not None:
             yield from _about_mix(source.mix)
-    if source.source_rate < SAMPLE_RATE:
+    if 0 < source.source_rate < SAMPLE_RATE:
         yield RecognitionWarning(
             WarningCode.UPSAMPLED,
             f"recorded at {source.source_rate} Hz: the model expects speech recorded at "

@@ -8,13 +8,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from emotion2vec.v1 import service_pb2
-from emotion2vec_runtime.errors import RequestError
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from emotion2vec_server.http_api import openapi
 from emotion2vec_server.http_api.edge import TIMEOUT_HEADER, Edge
@@ -87,7 +87,7 @@ def make_app(services: Services, cors_origins: Sequence[str] = ()) -> FastAPI:
     app.add_api_websocket_route("/v1/stream", streams.serve)
     _add_health(route, services, edge)
     _add_docs(app)
-    app.mount("/", StaticFiles(directory=_PAGE, html=True), "page")
+    _add_page(app)
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_middleware(SecurityHeaders)
     if cors_origins:
@@ -183,11 +183,21 @@ def _add_docs(app: FastAPI) -> None:
     app.mount("/docs", StaticFiles(directory=_DOCS), "docs")
 
 
+def _add_page(app: FastAPI) -> None:
+    """The page's files, at all addresses that are nobody else's."""
+    files = StaticFiles(directory=_PAGE, html=True)
+    nothing = app.router.default
+
+    async def page(scope: Scope, receive: Receive, send: Send) -> None:
+        is_read = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
+        await (files if is_read else nothing)(scope, receive, send)
+
+    app.router.default = page
+
+
 async def _http_problem(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
     status = error.status_code if error.status_code in (404, 405) else 400
-    return problem_response(_as_request_error(status, str(error.detail)))
-
-
-def _as_request_error(status: int, detail: str) -> RequestError:
-    return HttpError(status, f"{detail}: see /docs for what there is")
+    response = problem_response(HttpError(status, f"{error.detail}: see /docs for what there is"))
+    response.headers.update(error.headers or {})
+    return response

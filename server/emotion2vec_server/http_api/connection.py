@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import h11
+from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MAX_HEADER_BYTES = 32 * 1024
@@ -39,6 +40,12 @@ class Connection(H11Protocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._wait()
+
+    def shutdown(self) -> None:
+        if self.cycle is not None:
+            # uvicorn closes behind the answer, but does not say so: the next request would be lost.
+            self.cycle.default_headers = [*self.cycle.default_headers, CLOSE_HEADER]
+        super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()

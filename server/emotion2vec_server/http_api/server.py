@@ -100,10 +100,12 @@ class HttpServer:
     def close(self) -> None:
         """Takes no more connections, and closes those on which nothing goes on; an answer under way
         tells its caller that its connection closes."""
-        if self._server is None or self._serving is None:
+        if self._server is None or self._socket is None or self._serving is None:
             return
         for server in self._server.servers:
             server.close()
+        # uvloop listens on a copy of it: until both are closed the system takes connections.
+        self._socket.close()
         for connection in list(self._server.server_state.connections):
             if isinstance(connection, Connection):
                 connection.shutdown()

@@ -13,7 +13,6 @@ When the server stops, a recording that is done within the drain time is finishe
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Executor
@@ -40,6 +39,7 @@ from emotion2vec_server.serving.answer import Answer
 from emotion2vec_server.serving.caller import Caller
 from emotion2vec_server.serving.catalog import Catalog
 from emotion2vec_server.serving.config import Granularity, RecognitionConfig
+from emotion2vec_server.serving.container_decoding import ContainerDecoding
 from emotion2vec_server.serving.observer import Observer
 from emotion2vec_server.serving.places import Places
 from emotion2vec_server.serving.served_model import ServedModel, slowest
@@ -100,24 +100,14 @@ class _Run:
 
     opened: OpenRecording
     caller: Caller
-    decoder: RecordingDecoder
+    decoding: ContainerDecoding
     tracks: list[Track] = field(default_factory=list)
     """One a channel that is recognised; made when the first samples tell how many there are."""
-    decode_seconds: float = 0.0
-    decoding: threading.Lock = field(default_factory=threading.Lock)
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_IN_FLIGHT))
     running: asyncio.Queue[tuple[Window, asyncio.Task[Completed[ClipOutput]]] | None] = field(
         default_factory=asyncio.Queue
     )
     """Windows in the model, in their order; None behind the last."""
-
-    def decode(self, blocks: Iterator[Float32]) -> list[Window] | None:
-        """The windows that the next of the blocks [channels, n] completes; None behind the last."""
-        with self.decoding:
-            began = time.perf_counter()
-            block = next(blocks, None)
-            self.decode_seconds += time.perf_counter() - began
-        return None if block is None else self._hear(block)
 
     async def leave(self) -> None:
         """Takes its windows back."""
@@ -127,12 +117,8 @@ class _Run:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def close(self) -> None:
-        """Frees the decoder, when it is at rest: a thread outlives whoever waited for it."""
-        with self.decoding:
-            self.decoder.close()
-
-    def _hear(self, block: Float32) -> list[Window]:
+    def hear(self, block: Float32) -> list[Window]:
+        """The windows that [tracks, n] more samples complete."""
         if not self.tracks:
             opened = self.opened
             self.tracks = [
@@ -232,7 +218,7 @@ class LongRecordings:
         decoder = RecordingDecoder(
             opened.audio, self._limits.audio, separate=opened.options.separate
         )
-        run = _Run(opened, caller, decoder)
+        run = _Run(opened, caller, ContainerDecoding(decoder, self._executor))
         feeding = asyncio.create_task(self._feed(run, arrivals))
         completed: list[Completed[None]] = []
 
@@ -252,7 +238,7 @@ class LongRecordings:
             feeding.cancel()
             await asyncio.gather(feeding, return_exceptions=True)
             await run.leave()
-            await self._off_loop(run.close)
+            await run.decoding.close()
         self._observer.audio(METHOD, run.tracks[0].seconds)
 
     async def _settle(self, caller: Caller, arrivals: _Arrivals) -> OpenRecording:
@@ -266,12 +252,13 @@ class LongRecordings:
 
     async def _feed(self, run: _Run, arrivals: _Arrivals) -> None:
         """From bytes to windows in the model."""
+        decoder = run.decoding.decoder
         try:
             while (data := await arrivals.next()) is not None:
                 if isinstance(data, RecordingConfig):
                     raise InvalidRequestError("config", "a recording has one config, its first")
-                await self._decode(run, run.decoder.feed(data))
-            await self._decode(run, run.decoder.rest())
+                await self._decode(run, decoder.feed(data))
+            await self._decode(run, decoder.rest())
             for track in run.tracks:
                 await self._start(run, await self._off_loop(track.finish))
         finally:
@@ -279,8 +266,8 @@ class LongRecordings:
 
     async def _decode(self, run: _Run, blocks: Iterator[Float32]) -> None:
         try:
-            while (found := await self._off_loop(lambda: run.decode(blocks))) is not None:
-                await self._start(run, found)
+            async for windows in run.decoding.each(blocks, run.hear):
+                await self._start(run, windows)
         except TooLargeError as error:
             raise TooLargeError(
                 f"{error} (this server takes {self._limits.audio:g} s: --max-recording-seconds)"
@@ -317,7 +304,7 @@ class LongRecordings:
     def _answer(self, run: _Run, completed: Completed[None]) -> Answer:
         opened = run.opened
         is_separate = opened.options.separate
-        about = list(about_source(run.decoder, is_mixed=not is_separate))
+        about = list(about_source(run.decoding.decoder, is_mixed=not is_separate))
         results = [self._result(track, opened) for track in run.tracks]
         seconds = run.tracks[0].seconds
         if is_separate:
@@ -328,7 +315,7 @@ class LongRecordings:
             opened.request_id,
             opened.model,
             result,
-            decode_seconds=run.decode_seconds,
+            decode_seconds=run.decoding.seconds,
             queue_seconds=completed.queue_seconds,
             run_seconds=completed.run_seconds,
             batch_size=completed.batch_size,

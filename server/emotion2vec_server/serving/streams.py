@@ -13,12 +13,13 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from emotion2vec_runtime.audio import AudioSpec, DecodedAudio, Level, StreamDecoder
+from emotion2vec_runtime.audio import AudioSpec, Level, RecordingDecoder, StreamDecoder
 from emotion2vec_runtime.audio.voice import mostly_silent
 from emotion2vec_runtime.errors import InvalidRequestError
 from emotion2vec_runtime.recognition.result import Options, interpret
 from emotion2vec_runtime.recognition.warnings import (
     RecognitionWarning,
+    Source,
     about_level,
     about_source,
     about_speech,
@@ -34,9 +35,11 @@ from emotion2vec_server.serving.answer import Answer
 from emotion2vec_server.serving.caller import Caller
 from emotion2vec_server.serving.catalog import Catalog
 from emotion2vec_server.serving.config import Granularity, RecognitionConfig
+from emotion2vec_server.serving.container_decoding import ContainerDecoding
 from emotion2vec_server.serving.observer import Observer
 from emotion2vec_server.serving.places import Places
 from emotion2vec_server.serving.served_model import ServedModel
+from emotion2vec_server.streaming.decoding import Decoding, RawDecoding
 from emotion2vec_server.streaming.events import (
     Final,
     Frames,
@@ -178,9 +181,10 @@ class Streams:
         render: Callable[[OpenStream, StreamEvent], M],
         write: Callable[[M], Awaitable[None]],
     ) -> None:
+        source, decoding = self._decoding(opened.audio)
         session = Session(
             opened.model,
-            lambda: StreamDecoder(opened.audio),
+            decoding,
             opened.stream_options,
             self._limits,
             caller=caller.name,
@@ -193,7 +197,7 @@ class Streams:
                     if isinstance(event, Final):
                         # Its utterance may be minutes long.
                         message = await self._off_loop(
-                            lambda final=event: render(opened, self._answer(opened, final))  # type: ignore[misc]
+                            lambda final=event: render(opened, self._answer(opened, source, final))  # type: ignore[misc]
                         )
                         self._observer.audio(METHOD, len(event.samples) / _rate(opened))
                     else:
@@ -202,6 +206,14 @@ class Streams:
         finally:
             self._open.remove(session)
             _log.debug("stream ended", extra=_log_fields(opened, caller))
+
+    def _decoding(self, audio: AudioSpec) -> tuple[Source, Decoding]:
+        """How to decode a stream, and what will be known of its audio."""
+        if audio.encoding.is_raw:
+            # The same for each utterance, which has a decoder of its own.
+            return StreamDecoder(audio), RawDecoding(lambda: StreamDecoder(audio))
+        decoder = RecordingDecoder(audio)
+        return decoder, ContainerDecoding(decoder, self._executor)
 
     async def _first(self, requests: AsyncIterator[StreamRequest]) -> StreamRequest | None:
         """The first message; None where there is none."""
@@ -255,7 +267,7 @@ class Streams:
         )
         return OpenStream(first.request_id, model, options, first.audio, stream_options)
 
-    def _answer(self, opened: OpenStream, final: Final) -> UtteranceAnswer:
+    def _answer(self, opened: OpenStream, source: Source, final: Final) -> UtteranceAnswer:
         model, completed = opened.model, final.completed
         result = interpret(
             completed and completed.result,
@@ -263,7 +275,7 @@ class Streams:
             opened.options,
             model.manifest,
             samples=final.samples,
-            warnings=_doubts(opened.audio, final),
+            warnings=_doubts(source, final),
             low_confidence=self._low_confidence,
             start_seconds=final.start_sample / _rate(opened),
         )
@@ -295,10 +307,10 @@ async def _behind_the_config(
             yield request
 
 
-def _doubts(spec: AudioSpec, final: Final) -> Iterator[RecognitionWarning]:
+def _doubts(source: Source, final: Final) -> Iterator[RecognitionWarning]:
     level = Level(final.samples)
     heard_speech = final.heard_speech is not False
-    yield from about_source(DecodedAudio(final.samples, spec.sample_rate or 0, spec.channels))
+    yield from about_source(source)
     yield from about_level(level, mostly_silent(final.samples) if heard_speech else None)
     yield from about_speech(final.heard_speech, level)
 

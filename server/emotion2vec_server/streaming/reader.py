@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
 
-from emotion2vec_runtime.arrays import Float32
 from emotion2vec_runtime.errors import InvalidRequestError, RequestError, TooLargeError
 
 from emotion2vec_server.errors import DeadlineExceededError, stopping
+from emotion2vec_server.streaming.decoding import Decoding
 from emotion2vec_server.streaming.events import Closing
 from emotion2vec_server.streaming.inbox import Inbox, Mark
-
-_SLICE_BYTES = 8192
-"""Decoded at once, on the event loop: at most 1 s of audio. See docs/streaming.md for its cost."""
 
 
 class EndUtterance:
@@ -24,22 +21,6 @@ class EndUtterance:
 
 
 Request = bytes | EndUtterance
-
-
-class Decoder(Protocol):
-    """Raw bytes to float32 samples at 16 kHz, mono; one an utterance."""
-
-    def push(self, data: bytes) -> Float32:
-        """The samples that these bytes complete; a sample may lie across two calls."""
-        ...
-
-    def finish(self) -> Float32:
-        """What is left in the resampler.
-
-        Raises:
-            InvalidRequestError: the bytes end within a sample.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +68,10 @@ class Ending(Enum):
 class Reader:
     """Reads one stream until the caller has sent all, or `end` is called."""
 
-    def __init__(
-        self, inbox: Inbox, new_decoder: Callable[[], Decoder], limits: StreamLimits
-    ) -> None:
+    def __init__(self, inbox: Inbox, decoding: Decoding, limits: StreamLimits) -> None:
         """To be made within the event loop that runs it."""
         self._inbox = inbox
-        self._new_decoder = new_decoder
+        self._decoding = decoding
         self._limits = limits
         self._stop: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
 
@@ -110,19 +89,19 @@ class Reader:
         """
         expiry = asyncio.get_running_loop().call_later(self._limits.life, self.end, Ending.EXPIRED)
         try:
-            decoder = self._new_decoder()
             while not isinstance(request := await self._next(requests), Ending):
                 if isinstance(request, EndUtterance):
-                    await self._inbox.put(decoder.finish())
+                    async for samples in self._decoding.end_utterance():
+                        await self._inbox.put(samples)
                     await self._inbox.put(Mark.END_UTTERANCE)
-                    decoder = self._new_decoder()
                 else:
-                    await self._decode(decoder, request)
-            await self._flush(decoder, request)
+                    await self._decode(request)
+            await self._flush(request)
             return request
         finally:
             expiry.cancel()
             self._inbox.close()
+            await self._decoding.close()
 
     async def _next(self, requests: AsyncIterator[Request]) -> Request | Ending:
         """The next request, or how the stream ends. Only waiting for the caller counts as idle."""
@@ -140,17 +119,17 @@ class Reader:
         finally:
             arrival.cancel()
 
-    async def _decode(self, decoder: Decoder, data: bytes) -> None:
-        for begin in range(0, len(data), _SLICE_BYTES):
-            if self._stop.done():
-                return
-            await self._inbox.put(decoder.push(data[begin : begin + _SLICE_BYTES]))
-            # A large message must not hold up the other streams.
-            await asyncio.sleep(0)
+    async def _decode(self, data: bytes) -> None:
+        async with aclosing(self._decoding.feed(data)) as pieces:
+            async for samples in pieces:
+                await self._inbox.put(samples)
+                if self._stop.done():
+                    return
 
-    async def _flush(self, decoder: Decoder, ending: Ending) -> None:
+    async def _flush(self, ending: Ending) -> None:
         try:
-            await self._inbox.put(decoder.finish())
+            async for samples in self._decoding.finish():
+                await self._inbox.put(samples)
         except InvalidRequestError:
             # Half a sample is the caller's mistake only where the caller chose the end.
             if ending is Ending.HALF_CLOSED:

@@ -39,10 +39,11 @@ from emotion2vec_runtime.recognition.runner import ClipOutput
 
 from emotion2vec_server.batching.batcher import Completed
 from emotion2vec_server.errors import OverloadedError
+from emotion2vec_server.streaming.decoding import Decoding
 from emotion2vec_server.streaming.events import Closing, Event, Final, HopChanged, Started
 from emotion2vec_server.streaming.inbox import Inbox, Mark
 from emotion2vec_server.streaming.pace import Pace
-from emotion2vec_server.streaming.reader import Decoder, Ending, Reader, Request, StreamLimits
+from emotion2vec_server.streaming.reader import Ending, Reader, Request, StreamLimits
 from emotion2vec_server.streaming.utterance import StreamOptions, Update, Utterance
 from emotion2vec_server.streaming.windows import Window
 
@@ -76,7 +77,7 @@ class Session:
     def __init__(
         self,
         model: Model,
-        new_decoder: Callable[[], Decoder],
+        decoding: Decoding,
         options: StreamOptions,
         limits: StreamLimits,
         *,
@@ -87,7 +88,7 @@ class Session:
 
         Args:
             model: runs the windows and the utterances.
-            new_decoder: called for each utterance.
+            decoding: of the stream's bytes.
             options: what the caller asked for.
             limits: what the stream may cost.
             caller: whom the batcher shares its time between.
@@ -103,7 +104,7 @@ class Session:
         self._clock = clock
         self._longest = round(limits.utterance * manifest.sample_rate)
         self._inbox = Inbox(round(limits.read_ahead * manifest.sample_rate))
-        self._reader = Reader(self._inbox, new_decoder, limits)
+        self._reader = Reader(self._inbox, decoding, limits)
         self._voice = VoiceActivity() if options.voice_activity else None
         frame_seconds = framing.frame_hop / manifest.sample_rate
         self._pace = Pace(framing.hop, framing.longest_hop, frame_seconds)

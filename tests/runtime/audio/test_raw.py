@@ -119,12 +119,6 @@ def test_too_long_is_told_apart() -> None:
         decode(bytes(8000 * 4 + 4), spec, 1)
 
 
-def test_a_stream_takes_raw_audio_only() -> None:
-    with pytest.raises(InvalidRequestError) as caught:
-        StreamDecoder(AudioSpec(Encoding.WAV))
-    assert caught.value.field == "audio_config.encoding"
-
-
 @settings(max_examples=60)
 @given(
     encoding=st.sampled_from(RAW),

@@ -79,8 +79,16 @@ def test_an_unknown_granularity_is_named() -> None:
     assert error.value.field == "config.granularity"
 
 
-def test_linear16_round_trip_and_clipping() -> None:
-    samples = np.array([0, 1, -1, 0.5, 2, -2], dtype=np.float32)
-    back = np.frombuffer(replies.linear16(samples), dtype="<i2")
-    assert back.tolist() == [0, 32767, -32768, 16384, 32767, -32768]
-    assert replies.linear16(back) == replies.linear16(samples)
+@pytest.mark.parametrize("peak", [1.0, 0.5, 2.0, 32768.0, 1e-3, 1e-9])
+def test_linear16_is_what_was_heard_at_any_level(peak: float) -> None:
+    samples = peak * np.sin(np.arange(1000, dtype=np.float32))
+    data, scale = replies.linear16(samples)
+    back = np.frombuffer(data, "<i2") / 32768 * scale
+    np.testing.assert_allclose(back, samples, rtol=0, atol=2e-4 * peak)
+    assert (scale == 1) == (peak in (0.5, 1.0))
+
+
+def test_16_bits_stay_as_they_are() -> None:
+    samples = np.array([-32768, -1, 0, 1, 32767], np.int16)
+    assert replies.linear16(samples) == (samples.astype("<i2").tobytes(), 1.0)
+    assert replies.linear16(np.zeros(3, np.float32)) == (bytes(6), 1.0)

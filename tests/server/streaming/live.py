@@ -18,6 +18,7 @@ from emotion2vec_runtime.errors import InvalidRequestError
 from emotion2vec_runtime.recognition.recognition import Recognition
 from emotion2vec_runtime.recognition.runner import ClipOutput
 from emotion2vec_server.batching.batcher import Completed
+from emotion2vec_server.streaming.decoding import RawDecoding
 from emotion2vec_server.streaming.events import Event, Frames
 from emotion2vec_server.streaming.reader import EndUtterance, Request, StreamLimits
 from emotion2vec_server.streaming.session import Session
@@ -186,7 +187,7 @@ async def requests_of(requests: Iterable[Request]) -> AsyncIterator[Request]:
 def make_session(
     model: FakeModel, options: StreamOptions = OPTIONS, limits: StreamLimits = LIMITS
 ) -> Session:
-    return Session(model, FloatDecoder, options, limits)
+    return Session(model, RawDecoding(FloatDecoder), options, limits)
 
 
 async def listen(session: Session, requests: Iterable[Request]) -> list[Event]:

@@ -12,6 +12,7 @@ from emotion2vec_runtime.errors import (
     TooLargeError,
 )
 from emotion2vec_server.errors import DeadlineExceededError, OverloadedError, UnavailableError
+from emotion2vec_server.streaming.decoding import RawDecoding
 from emotion2vec_server.streaming.events import (
     Closing,
     Final,
@@ -116,7 +117,9 @@ async def test_degrades_and_recovers() -> None:
         now += tick
         return now
 
-    session = Session(model, FloatDecoder, OPTIONS, replace(LIMITS, overload=1e9), clock=clock)
+    session = Session(
+        model, RawDecoding(FloatDecoder), OPTIONS, replace(LIMITS, overload=1e9), clock=clock
+    )
     listener = Listener(session, caller.requests())
     caller.speak(32_000)
     await settle()

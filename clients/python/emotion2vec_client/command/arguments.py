@@ -7,16 +7,15 @@ import math
 import os
 from importlib.metadata import version
 
-from emotion2vec_client.audio import RAW_ENCODINGS, RawEncoding
+from emotion2vec_client.audio import RAW_ENCODINGS, RawFormat
 from emotion2vec_client.connection import DEFAULT_SERVER, DEFAULT_TIMEOUT
 
-RAW_ENCODING: RawEncoding = "linear16"
-RAW_RATE = 16000
-RAW_CHANNELS = 1
+_RAW_RATE = 16000
+_TELEPHONE_RATE = 8000
 _DISTRIBUTION = "emotion2vec-client"
 _EPILOG = """\
 environment: EMOTION2VEC_SERVER (for --server), EMOTION2VEC_TOKEN (for --token), NO_COLOR.
-exit codes: 0 all is well; 1 some input failed, the others are done; 2 wrong usage.
+exit codes: 0 all is well; 1 some input failed or was left out, the others are done; 2 wrong usage.
 """
 
 
@@ -50,7 +49,8 @@ def _connection() -> argparse.ArgumentParser:
         metavar="SECONDS",
         type=_seconds,
         default=None,
-        help=f"for each call, with its retries ({DEFAULT_TIMEOUT:g}; a stream has no limit)",
+        help=f"for each call, with its retries ({DEFAULT_TIMEOUT:g}, and more for long recordings; "
+        "a stream has no limit)",
     )
     group.add_argument("--tls", action="store_true", help="use TLS")
     group.add_argument(
@@ -77,7 +77,8 @@ def _add_recognize(
         "paths",
         metavar="PATH",
         nargs="+",
-        help="audio file, directory to search through, or quoted pattern such as 'calls/**/*.mp3'",
+        help="audio file, directory to search through, quoted pattern such as 'calls/**/*.mp3', "
+        "or - for one recording on standard input",
     )
     _add_model(parser)
     parser.add_argument("--frames", action="store_true", help="scores of every 20 ms too")
@@ -87,6 +88,14 @@ def _add_recognize(
         action="store_true",
         help="one embedding of every 20 ms too, also from models without a classifier; with "
         "--output-dir in frame_embeddings.npy",
+    )
+    parser.add_argument(
+        "--per-channel",
+        action="store_true",
+        help="each channel by itself, as for calls with a speaker a channel",
+    )
+    parser.add_argument(
+        "--speech-only", action="store_true", help="the result over speech, without the silence"
     )
     parser.add_argument("--json", action="store_true", help="one line of JSON for each input")
     parser.add_argument(
@@ -107,6 +116,7 @@ def _add_recognize(
         default=8,
         help="files sent at once, for the server to batch (%(default)s)",
     )
+    _add_raw(parser, "raw samples (of all inputs)")
 
 
 def _add_stream(
@@ -119,8 +129,8 @@ def _add_stream(
         "path",
         metavar="PATH",
         nargs="?",
-        help="audio file, or - for raw samples on standard input; what is no 16-bit WAV is decoded "
-        "by a Recognize call first, and may be as long as that",
+        help="audio file, or - for standard input: a file of any format as it comes, or raw "
+        "samples with --encoding",
     )
     source.add_argument("--microphone", action="store_true", help="listen; Ctrl-C ends it")
     _add_model(parser)
@@ -134,10 +144,7 @@ def _add_stream(
     parser.add_argument(
         "--no-vad", action="store_true", help="don't look for where speech begins and ends"
     )
-    raw = parser.add_argument_group("raw samples (standard input, or PATH with --encoding)")
-    raw.add_argument("--encoding", choices=RAW_ENCODINGS, help=f"({RAW_ENCODING})")
-    raw.add_argument("--rate", metavar="HZ", type=_count, help=f"sample rate ({RAW_RATE})")
-    raw.add_argument("--channels", metavar="N", type=_count, help=f"interleaved ({RAW_CHANNELS})")
+    _add_raw(parser, "raw samples")
     windows = parser.add_argument_group("windows (the server's defaults)")
     for name, meaning in (
         ("window", "audio that the model sees at once"),
@@ -163,6 +170,32 @@ def _add_health(
         "health", parents=[connection], help="ask whether the server serves; exit code 1 if not"
     )
     parser.add_argument("--json", action="store_true", help="as one line of JSON")
+
+
+def _add_raw(parser: argparse.ArgumentParser, title: str) -> None:
+    raw = parser.add_argument_group(title)
+    raw.add_argument("--encoding", choices=RAW_ENCODINGS, help="what they are; none for a file")
+    raw.add_argument(
+        "--rate",
+        metavar="HZ",
+        type=_count,
+        help=f"sample rate ({_RAW_RATE}; {_TELEPHONE_RATE} of mulaw and alaw)",
+    )
+    raw.add_argument("--channels", metavar="N", type=_count, help="interleaved (1)")
+
+
+def raw_format(arguments: argparse.Namespace) -> RawFormat | None:
+    """How the raw samples are encoded that the arguments tell of; None for files.
+
+    Raises:
+        ValueError: a rate or channels without an encoding.
+    """
+    if arguments.encoding is None:
+        if arguments.rate or arguments.channels:
+            raise ValueError("--rate and --channels are of raw samples: give their --encoding too")
+        return None
+    usual = _TELEPHONE_RATE if arguments.encoding in ("mulaw", "alaw") else _RAW_RATE
+    return RawFormat(arguments.encoding, arguments.rate or usual, arguments.channels or 1)
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import wave
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from emotion2vec_client.command.terminal import as_json
 from emotion2vec_client.readings import read
 from emotion2vec_client.results import Recognition
 
@@ -54,15 +54,24 @@ class OutputDirectory:
 
 
 def write_results(folder: Path, result: dict[str, Any], recognition: Recognition) -> None:
-    """Writes `result.json`, and `processed_audio.wav` and `embedding.npy` where there are any.
+    """Writes `result.json`, and `processed_audio.wav` and `embedding.npy` where there are any; of
+    channels below `channel_0`, `channel_1`, ...
 
     Raises:
         OSError: a file can't be written.
     """
     # One line a key: with an indent throughout, the frames of a minute would be 30,000 lines.
-    lines = (f"  {json.dumps(key)}: {_json(value)}" for key, value in result.items())
+    lines = (f"  {as_json(key)}: {as_json(value)}" for key, value in result.items())
     text = "{\n" + ",\n".join(lines) + "\n}\n"
     (folder / "result.json").write_text(text, encoding="utf-8")
+    _write_arrays(folder, recognition)
+    for number, channel in enumerate(recognition.channels):
+        place = folder / f"channel_{number}"
+        place.mkdir()
+        _write_arrays(place, channel)
+
+
+def _write_arrays(folder: Path, recognition: Recognition) -> None:
     if recognition.processed_audio is not None:
         _write_wav(folder / "processed_audio.wav", recognition.processed_audio)
     if recognition.embedding is not None:
@@ -79,15 +88,16 @@ def describe(source: str, recognition: Recognition, now: datetime) -> dict[str, 
         "emotion": fields.pop("emotion"),
         "confidence": fields.pop("confidence", None),
         "scores": fields.pop("scores", None),
-        "granularity": "utterance" if recognition.frames is None else "frame",
+        "granularity": "frame" if _has_frames(recognition) else "utterance",
         "timestamp": now.astimezone().isoformat(timespec="seconds"),
     }
     del fields["request_id"]
     return {**known, **fields, "readings": read(recognition).to_dict()}
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+def _has_frames(recognition: Recognition) -> bool:
+    tracks = recognition.channels or (recognition,)
+    return any(track.frames is not None for track in tracks)
 
 
 def _place(source: Path) -> Path:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
+import sys
 from argparse import Namespace
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -15,8 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from emotion2vec_client.aio import AsyncClient
+from emotion2vec_client.audio import RawFormat
+from emotion2vec_client.command.arguments import raw_format
 from emotion2vec_client.command.extras import require
-from emotion2vec_client.command.inputs import Missing, expand
+from emotion2vec_client.command.inputs import (
+    AUDIO_SUFFIXES,
+    RAW_SUFFIXES,
+    Input,
+    LeftOut,
+    Missing,
+    expand,
+)
 from emotion2vec_client.command.outputs import OutputDirectory, describe, write_results
 from emotion2vec_client.command.report import Report
 from emotion2vec_client.command.terminal import Terminal, shown
@@ -26,7 +35,6 @@ from emotion2vec_client.results import Recognition
 # Answers that wait for an earlier, slower one before they are shown.
 _AHEAD = 4
 
-Input = Path | Missing
 Outcome = Recognition | RecognitionError | OSError | Missing
 
 
@@ -39,10 +47,17 @@ def recognize(arguments: Namespace, connection: dict[str, Any], terminal: Termin
     """
     if arguments.plot:
         require("matplotlib", "plot", "--plot")
-    inputs = tuple(expand(arguments.paths))
+    raw = raw_format(arguments)
+    left_out = LeftOut()
+    suffixes = AUDIO_SUFFIXES if raw is None else RAW_SUFFIXES
+    inputs = tuple(expand(arguments.paths, left_out, suffixes))
     output = _open_output(arguments, inputs)
+    run = _Run(arguments, inputs, raw, output, terminal)
     try:
-        return asyncio.run(_Run(arguments, inputs, output, terminal).run(connection))
+        code = asyncio.run(run.run(connection))
+        if left_out:
+            terminal.error(str(left_out))
+        return 1 if left_out else code
     finally:
         if output is not None:
             output.discard_if_empty()
@@ -51,7 +66,7 @@ def recognize(arguments: Namespace, connection: dict[str, Any], terminal: Termin
 def _open_output(arguments: Namespace, inputs: Sequence[Input]) -> OutputDirectory | None:
     if arguments.output_dir is None:
         return None
-    sources = [found for found in inputs if isinstance(found, Path)]
+    sources = [_place_of(found) for found in inputs if not isinstance(found, Missing)]
     return OutputDirectory(Path(arguments.output_dir), datetime.now(), sources)
 
 
@@ -62,14 +77,17 @@ class _Run:
         self,
         arguments: Namespace,
         inputs: Sequence[Input],
+        raw: RawFormat | None,
         output: OutputDirectory | None,
         terminal: Terminal,
     ) -> None:
         self._arguments = arguments
         self._inputs = inputs
+        self._raw = raw
         self._output = output
         self._terminal = terminal
-        self._report = Report(terminal, [p for p in inputs if isinstance(p, Path)])
+        names = [shown(str(found)) for found in inputs if not isinstance(found, Missing)]
+        self._report = Report(terminal, names)
         self._nothing_to_plot: set[str] = set()
 
     async def run(self, connection: dict[str, Any]) -> int:
@@ -92,10 +110,15 @@ class _Run:
     async def _recognize(self, client: AsyncClient, found: Input) -> Outcome:
         if isinstance(found, Missing):
             return found
-        asked = self._arguments
+        asked, raw = self._arguments, self._raw
         try:
             return await client.recognize(
-                found,
+                found if isinstance(found, Path) else sys.stdin.buffer,
+                encoding=raw.encoding if raw else None,
+                sample_rate=raw.sample_rate if raw else None,
+                channels=raw.channels if raw else None,
+                per_channel=asked.per_channel,
+                speech_only=asked.speech_only,
                 frames=asked.frames,
                 embedding=asked.embedding or self._output is not None,
                 frame_embeddings=asked.frame_embeddings
@@ -116,24 +139,23 @@ class _Run:
                 return self._fail(str(found), outcome.code.name, outcome.message)
             case OSError():
                 return self._fail(str(found), "UNREADABLE", outcome.strerror or str(outcome))
-            case Recognition() if isinstance(found, Path):
-                return self._show_recognition(found, outcome)
-        raise TypeError(f"{outcome!r} is no outcome of {found!r}")
+            case Recognition():
+                return self._show_recognition(str(found), _place_of(found), outcome)
 
-    def _show_recognition(self, path: Path, recognition: Recognition) -> bool:
+    def _show_recognition(self, name: str, path: Path, recognition: Recognition) -> bool:
         try:
-            written = self._write(path, recognition)
+            written = self._write(name, path, recognition)
         except OSError as error:
-            return self._fail(str(path), "UNWRITABLE", f"can't write its results: {error}")
+            return self._fail(name, "UNWRITABLE", f"can't write its results: {error}")
         if self._arguments.json:
-            result = describe(shown(path), recognition, datetime.now())
+            result = describe(name, recognition, datetime.now())
             for key in ("embedding", "frame_embeddings"):
                 if not getattr(self._arguments, key):
-                    result.pop(key, None)
-            self._print_json({**result, "written": [shown(place) for place in written]})
+                    _drop(result, key)
+            self._terminal.print_json({**result, "written": [str(place) for place in written]})
         else:
             self._report.show(
-                path,
+                shown(name),
                 recognition,
                 written,
                 embedding=self._arguments.embedding,
@@ -141,25 +163,36 @@ class _Run:
             )
         return True
 
-    def _write(self, path: Path, recognition: Recognition) -> list[Path]:
+    def _write(self, name: str, path: Path, recognition: Recognition) -> list[Path]:
         """Writes what was asked for; returns where."""
         written = []
         folder = None
         if self._output is not None:
             folder = self._output.folder(path)
-            result = describe(shown(path), recognition, datetime.now())
-            result.pop("embedding", None)
-            result.pop("frame_embeddings", None)
+            result = describe(name, recognition, datetime.now())
+            _drop(result, "embedding")
+            _drop(result, "frame_embeddings")
             write_results(folder, result, recognition)
             written.append(folder)
-        if self._arguments.plot and self._has_scores(recognition):
-            from emotion2vec_client.command.plot import draw
-
-            picture = _new_picture(path) if folder is None else folder / "plot.png"
-            draw(recognition, shown(path.name), picture)
-            if folder is None:
-                written.append(picture)
+        if self._arguments.plot:
+            tracks = {f"_channel_{n}": track for n, track in enumerate(recognition.channels)}
+            for suffix, track in (tracks or {"": recognition}).items():
+                written += self._plot(path, suffix, track, folder)
         return written
+
+    def _plot(
+        self, path: Path, suffix: str, recognition: Recognition, folder: Path | None
+    ) -> list[Path]:
+        if not self._has_scores(recognition):
+            return []
+        from emotion2vec_client.command.plot import draw
+
+        if folder is not None:
+            draw(recognition, shown(path.name), folder / f"plot{suffix}.png")
+            return []
+        picture = _new_picture(path.with_stem(path.stem + suffix))
+        draw(recognition, shown(path.name), picture)
+        return [picture]
 
     def _has_scores(self, recognition: Recognition) -> bool:
         """Whether there is something to plot; tells once if a model gives nothing."""
@@ -172,11 +205,20 @@ class _Run:
     def _fail(self, name: str, code: str, message: str) -> bool:
         self._terminal.error(f"{shown(name)}: {message}")
         if self._arguments.json:
-            self._print_json({"filename": shown(name), "error": {"code": code, "message": message}})
+            error = {"code": code, "message": message}
+            self._terminal.print_json({"filename": name, "error": error})
         return False
 
-    def _print_json(self, value: dict[str, Any]) -> None:
-        self._terminal.print(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+def _place_of(found: Input) -> Path:
+    """A path after which results are named."""
+    return found if isinstance(found, Path) else Path("standard input")
+
+
+def _drop(result: dict[str, Any], key: str) -> None:
+    """Leaves a value out, and out of the channels."""
+    for fields in (result, *result.get("channels", ())):
+        fields.pop(key, None)
 
 
 def _new_picture(path: Path) -> Path:

@@ -29,10 +29,10 @@ _TOLD_ONCE = (WarningCode.DOWNMIXED, WarningCode.UPSAMPLED, WarningCode.EMBEDDIN
 class Report:
     """Prints results one by one, in a layout chosen for all of them; `close` after the last."""
 
-    def __init__(self, terminal: Terminal, paths: Sequence[Path]) -> None:
+    def __init__(self, terminal: Terminal, names: Sequence[str]) -> None:
         self._terminal = terminal
-        self._single = len(paths) == 1
-        self._width = max((len(shown(path)) for path in paths), default=0)
+        self._single = len(names) == 1
+        self._width = max(map(len, names), default=0)
         self._told_once: Counter[RecognitionWarning] = Counter()
 
     def close(self) -> None:
@@ -43,7 +43,7 @@ class Report:
 
     def show(
         self,
-        path: Path,
+        name: str,
         recognition: Recognition,
         written: Sequence[Path],
         *,
@@ -51,25 +51,30 @@ class Report:
         frame_embeddings: bool,
     ) -> None:
         lines = self._bars if self._single else self._row
-        for line in lines(path, recognition):
-            self._terminal.print(line)
-        details = self._details(recognition, embedding=embedding, frame_embeddings=frame_embeddings)
-        for line in details:
-            self._terminal.print(f"  {line}")
+        tracks = {f"{name}, channel {n}": track for n, track in enumerate(recognition.channels)}
+        for label, track in (tracks or {name: recognition}).items():
+            for line in lines(label, track):
+                self._terminal.print(line)
+            details = self._details(track, embedding=embedding, frame_embeddings=frame_embeddings)
+            for line in details:
+                self._terminal.print(f"  {line}")
+        if tracks:
+            for line in self._warnings(recognition):
+                self._terminal.print(f"  {line}")
         for place in written:
             self._terminal.print(f"  written to {shown(place)}")
 
-    def _bars(self, path: Path, recognition: Recognition) -> Iterator[str]:
+    def _bars(self, name: str, recognition: Recognition) -> Iterator[str]:
         metadata = recognition.metadata
         about = f"{metadata.audio_duration:.1f} s, {metadata.model} {metadata.precision}"
-        yield f"{self._terminal.bold(shown(path))}  {self._terminal.faint(about)}"
+        yield f"{self._terminal.bold(name)}  {self._terminal.faint(about)}"
         if recognition.emotion is None:
             yield f"  no scores: {metadata.model} has no classifier"
         else:
             yield from self._terminal.bars(recognition.emotion.scores)
 
-    def _row(self, path: Path, recognition: Recognition) -> Iterator[str]:
-        name = f"{shown(path):<{self._width}}"
+    def _row(self, name: str, recognition: Recognition) -> Iterator[str]:
+        name = f"{name:<{self._width}}"
         seconds = f"{recognition.metadata.audio_duration:6.1f} s"
         yield f"{name}  {seconds}  {self._summary(recognition.emotion)}".rstrip()
 
@@ -102,12 +107,15 @@ class Report:
         if frame_embeddings and recognition.frame_embeddings is not None:
             count, size = recognition.frame_embeddings.shape
             yield f"{count} frame embeddings of {size} values"
+        yield from self._warnings(recognition)
+        yield from read(recognition).sentences()
+
+    def _warnings(self, recognition: Recognition) -> Iterator[str]:
         for warning in recognition.warnings:
             if warning.code in _TOLD_ONCE and not self._single:
                 self._told_once[warning] += 1
             else:
                 yield f"{warning.code.value}: {warning.message}"
-        yield from read(recognition).sentences()
 
 
 def _describe_embedding(embedding: Float32) -> str:

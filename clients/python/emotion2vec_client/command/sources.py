@@ -7,16 +7,16 @@ import queue
 import sys
 import threading
 import time
-import wave
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from emotion2vec_client.audio import RawFormat
 from emotion2vec_client.client import Client
 
 CHUNK_SECONDS = 0.1
-_PROCESSED_RATE = 16000
+_FILE_CHUNK = 64 * 2**10
 # What may wait between a live source and a server that is slow to take it.
 _BACKLOG_SECONDS = 60.0
 _POLL_SECONDS = 0.1
@@ -24,65 +24,49 @@ _POLL_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Raw samples and how they are encoded."""
+    """Audio in chunks; `raw` tells how samples are encoded, and is None for a file's bytes."""
 
     chunks: Iterable[bytes]
-    raw: RawFormat
+    raw: RawFormat | None
 
 
-def raw_file(path: Path, raw: RawFormat) -> Source:
-    """A file of raw samples.
+def file_source(path: Path, raw: RawFormat | None, size: int = _FILE_CHUNK) -> Source:
+    """A file as it is, in chunks of `size` bytes.
 
     Raises:
         OSError: the file can't be read.
     """
-    return Source(_cut(path.read_bytes(), raw), raw)
+    return Source(_read(path.open("rb"), size), raw)
 
 
-def audio_file(path: Path, client: Client, model: str) -> Source:
-    """A file of any format that the server reads.
+def _read(file: BinaryIO, size: int) -> Iterator[bytes]:
+    with file:
+        while chunk := file.read(size):
+            yield chunk
 
-    16-bit WAV is cut up here. There is no decoder in this package for the others: the server
-    decodes them, and returns what the model would hear.
+
+def bytes_per_second(path: Path, client: Client, model: str) -> float:
+    """How fast a file of any format plays, on average: the server knows how long it is.
 
     Raises:
         OSError: the file can't be read.
         RecognitionError: the server can't decode it.
     """
-    try:
-        return _wav_file(path)
-    except (wave.Error, EOFError):
-        heard = client.recognize(path, processed_audio=True, model=model).processed_audio
-    raw = RawFormat("linear16", _PROCESSED_RATE, 1)
-    data = b"" if heard is None else heard.astype("<i2", copy=False).tobytes()
-    return Source(_cut(data, raw), raw)
+    seconds = client.recognize(path, model=model).metadata.audio_duration
+    return path.stat().st_size / seconds
 
 
-def _wav_file(path: Path) -> Source:
-    with wave.open(str(path), "rb") as file:
-        if file.getsampwidth() != 2:
-            raise wave.Error("not 16-bit")
-        raw = RawFormat("linear16", file.getframerate(), file.getnchannels())
-        data = file.readframes(file.getnframes())
-    return Source(_cut(data, raw), raw)
-
-
-def chunk_size(raw: RawFormat) -> int:
+def chunk_size(bytes_per_second: float) -> int:
     """Bytes of one chunk. It need not end with a sample: a stream may be cut anywhere."""
-    return max(1, round(raw.bytes_per_second * CHUNK_SECONDS))
-
-
-def _cut(data: bytes, raw: RawFormat) -> Iterator[bytes]:
-    size = chunk_size(raw)
-    for start in range(0, len(data), size):
-        yield data[start : start + size]
+    return max(1, round(bytes_per_second * CHUNK_SECONDS))
 
 
 class PacedChunks:
     """The chunks of a source, each handed out when it would have been spoken, until `stop`."""
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
+    def __init__(self, chunks: Iterable[bytes], bytes_per_second: float) -> None:
+        self._chunks = chunks
+        self._bytes_per_second = bytes_per_second
         self._stopped = threading.Event()
 
     def stop(self) -> None:
@@ -92,9 +76,9 @@ class PacedChunks:
     def __iter__(self) -> Iterator[bytes]:
         begin = time.monotonic()
         sent = 0
-        for chunk in self._source.chunks:
+        for chunk in self._chunks:
             sent += len(chunk)
-            due = begin + sent / self._source.raw.bytes_per_second
+            due = begin + sent / self._bytes_per_second
             if self._stopped.wait(max(0.0, due - time.monotonic())):
                 return
             yield chunk
@@ -140,7 +124,7 @@ class LiveChunks:
             yield chunk
 
 
-def standard_input(size: int) -> LiveChunks:
+def standard_input() -> LiveChunks:
     """The bytes of standard input, as they come."""
     chunks = LiveChunks()
     # os.read, and a daemon thread: nothing here may hold up the end of the program while the other
@@ -149,7 +133,7 @@ def standard_input(size: int) -> LiveChunks:
 
     def pump() -> None:
         try:
-            while data := os.read(descriptor, size):
+            while data := os.read(descriptor, _FILE_CHUNK):
                 chunks.put(data)
         except OSError as error:
             chunks.put(error)

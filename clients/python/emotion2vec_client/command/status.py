@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from typing import Any
 
@@ -17,7 +16,7 @@ def models(arguments: Namespace, connection: dict[str, Any], terminal: Terminal)
         served = client.list_models()
     for model in served:
         if arguments.json:
-            terminal.print(json.dumps(model.to_dict(), ensure_ascii=False))
+            terminal.print_json(model.to_dict())
         else:
             _show(model, terminal)
     return 0
@@ -28,7 +27,7 @@ def health(arguments: Namespace, connection: dict[str, Any], terminal: Terminal)
     with Client(**connection) as client:
         status = client.health()
     if arguments.json:
-        terminal.print(json.dumps({"server": arguments.server, "status": status.value}))
+        terminal.print_json({"server": arguments.server, "status": status.value})
     else:
         terminal.print(f"{arguments.server}: {status.value}")
     return 0 if status is Health.SERVING else 1

@@ -12,15 +12,15 @@ from typing import Any
 
 from emotion2vec_client.audio import RawFormat
 from emotion2vec_client.client import Client
-from emotion2vec_client.command.arguments import RAW_CHANNELS, RAW_ENCODING, RAW_RATE
+from emotion2vec_client.command.arguments import raw_format
 from emotion2vec_client.command.extras import MissingExtraError, require
 from emotion2vec_client.command.sources import (
     LiveChunks,
     PacedChunks,
     Source,
-    audio_file,
+    bytes_per_second,
     chunk_size,
-    raw_file,
+    file_source,
     standard_input,
 )
 from emotion2vec_client.command.terminal import Terminal, shown
@@ -44,14 +44,12 @@ def stream(arguments: Namespace, connection: dict[str, Any], terminal: Terminal)
     live = arguments.microphone or arguments.path == STANDARD_INPUT
     if live and arguments.realtime:
         raise ValueError("--realtime is for a PATH: what is live has its own speed")
-    is_raw = arguments.path == STANDARD_INPUT or arguments.encoding is not None
-    if not is_raw and (arguments.rate or arguments.channels):
-        raise ValueError("--rate and --channels are of raw samples: give their --encoding too")
+    raw = None if arguments.microphone else raw_format(arguments)
     name = "microphone" if arguments.microphone else shown(arguments.path)
     try:
         with ExitStack() as stack:
             client = stack.enter_context(Client(**connection))
-            source = _open(arguments, client, stack)
+            source = _open(arguments, raw, client, stack)
             view = stack.enter_context(_view(arguments, terminal, name))
             has_final = False
             for event in _events(arguments, client, source):
@@ -71,7 +69,7 @@ def stream(arguments: Namespace, connection: dict[str, Any], terminal: Terminal)
     return 0
 
 
-def _open(arguments: Namespace, client: Client, stack: ExitStack) -> Source:
+def _open(arguments: Namespace, raw: RawFormat | None, client: Client, stack: ExitStack) -> Source:
     if arguments.microphone:
         # Imported here: only this option needs the package below it.
         from emotion2vec_client.command.microphone import microphone
@@ -79,33 +77,26 @@ def _open(arguments: Namespace, client: Client, stack: ExitStack) -> Source:
         source, chunks = stack.enter_context(microphone())
         stack.enter_context(_stopped_by_interrupt(chunks))
         return source
-    raw = RawFormat(
-        arguments.encoding or RAW_ENCODING,
-        arguments.rate or RAW_RATE,
-        arguments.channels or RAW_CHANNELS,
-    )
     if arguments.path == STANDARD_INPUT:
-        chunks = standard_input(chunk_size(raw))
+        chunks = standard_input()
         stack.enter_context(_stopped_by_interrupt(chunks))
         return Source(chunks, raw)
     path = Path(arguments.path)
-    if arguments.encoding is not None:
-        source = raw_file(path, raw)
-    else:
-        source = audio_file(path, client, arguments.model)
     if not arguments.realtime:
-        return source
-    paced = PacedChunks(source)
+        return file_source(path, raw)
+    pace = raw.bytes_per_second if raw else bytes_per_second(path, client, arguments.model)
+    paced = PacedChunks(file_source(path, raw, chunk_size(pace)).chunks, pace)
     stack.enter_context(_stopped_by_interrupt(paced))
-    return Source(paced, raw=source.raw)
+    return Source(paced, raw)
 
 
 def _events(arguments: Namespace, client: Client, source: Source) -> Iterator[StreamEvent]:
+    raw = source.raw
     return client.stream(
         source.chunks,
-        sample_rate=source.raw.sample_rate,
-        encoding=source.raw.encoding,
-        channels=source.raw.channels,
+        sample_rate=raw.sample_rate if raw else None,
+        encoding=raw.encoding if raw else None,
+        channels=raw.channels if raw else None,
         window=arguments.window,
         hop=arguments.hop,
         lookahead=arguments.lookahead,

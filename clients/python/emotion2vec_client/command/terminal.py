@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from emotion2vec_client.command.colors import color_of
 from emotion2vec_client.results import EmotionScore
@@ -28,6 +29,12 @@ class Terminal:
 
     def print(self, text: str = "") -> None:
         self.out.write(_writable(self.out, text) + "\n")
+        self.out.flush()
+
+    def print_json(self, value: dict[str, Any]) -> None:
+        """One line of JSON, in which is escaped what the output can't hold."""
+        text = as_json(value, self.out.encoding or "utf-8")
+        self.out.write(text + "\n")
         self.out.flush()
 
     def error(self, text: str) -> None:
@@ -73,6 +80,16 @@ def shown(path: str | Path) -> str:
         "\N{REPLACEMENT CHARACTER}" if unicodedata.category(character) == "Cc" else character
         for character in text
     )
+
+
+def as_json(value: object, encoding: str = "utf-8") -> str:
+    """JSON that can be encoded: names that are no UTF-8 come as escaped surrogates."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return json.dumps(value, allow_nan=False)
+    return text
 
 
 def _can_write(stream: TextIO, text: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -60,8 +59,7 @@ class JsonView(_PlainView):
     """Every event as one line of JSON."""
 
     def show(self, event: StreamEvent) -> None:
-        text = json.dumps(event.to_dict(), ensure_ascii=False, allow_nan=False)
-        self._terminal.print(text)
+        self._terminal.print_json(event.to_dict())
 
 
 class LineView(_PlainView):

@@ -1,0 +1,1 @@
+"""Containers and codecs, by FFmpeg: what runs in a decoder process."""
