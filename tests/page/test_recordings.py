@@ -62,17 +62,18 @@ def test_all_that_is_dropped_is_recognised(visit: Visit, tmp_path: Path) -> None
         ("b.mp3", "libmp3lame"),
         ("c.m4a", "aac"),
         ("d.ogg", "libopus"),
+        ("e.webm", "libopus"),
     ):
         encode(tmp_path / name, codec, samples)
     page = visit()
     drop(page, ANGRY, *sorted(tmp_path.iterdir()))
-    for name in ("angry.flac", "a.wav", "b.mp3", "c.m4a", "d.ogg"):
+    for name in ("angry.flac", "a.wav", "b.mp3", "c.m4a", "d.ogg", "e.webm"):
         expect(row(page, name)).to_contain_text("angry")
-    expect(page.get_by_role("navigation", name="5 recordings")).to_be_visible()
+    expect(page.get_by_role("navigation", name="6 recordings")).to_be_visible()
     with page.expect_download() as table:
         page.get_by_role("button", name="Table (CSV)").click()
     lines = list(csv.DictReader(io.StringIO(table.value.path().read_text())))
-    assert [line["label"] for line in lines] == ["angry"] * 5
+    assert [line["label"] for line in lines] == ["angry"] * 6
 
 
 def test_the_playhead_reads_the_frame_that_it_stands_on(visit: Visit, server: Server) -> None:
