@@ -18,7 +18,7 @@ import requests
 import soundfile
 from emotion2vec.v1 import recognition_pb2, service_pb2, service_pb2_grpc
 from google.protobuf import json_format
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests.e2e.conftest import RunningServer
@@ -53,7 +53,7 @@ def recordings(examples: list[Path]) -> dict[str, bytes]:
     return {
         "mono": next(path for path in examples if path.stem == "angry").read_bytes(),
         "stereo": wav(np.stack([angry[:length], sad[:length]], axis=1)),
-        "long": wav(np.tile(np.concatenate([angry, sad]), 14)[: 65 * 16000]),
+        "long": wav(np.tile(np.concatenate([angry, sad]), 9)[: 40 * 16000]),
     }
 
 
@@ -159,21 +159,27 @@ def test_parts_come_as_lines_and_as_events(url: str, recordings: dict[str, bytes
 
 def test_the_folder_holds_all_of_it(url: str, recordings: dict[str, bytes]) -> None:
     accept = {"accept": "application/zip"}
-    reply = requests.post(f"{url}/v1/recognize", data=recordings["mono"], headers=accept)
+    more = {"return_frame_embeddings": "1"}
+    reply = requests.post(
+        f"{url}/v1/recognize", params=more, data=recordings["mono"], headers=accept
+    )
     asked = {"granularity": "FRAME", "return_embedding": "1", "return_processed_audio": "1"}
     whole = requests.post(f"{url}/v1/recognize", params=asked, data=recordings["mono"]).json()
     with zipfile.ZipFile(io.BytesIO(reply.content)) as folder:
         names = set(folder.namelist())
         result = json.loads(folder.read("result.json"))
         embedding = np.load(io.BytesIO(folder.read("embedding.npy")))
+        frame_embeddings = np.load(io.BytesIO(folder.read("frame_embeddings.npy")))
         rows = list(csv.reader(io.StringIO(folder.read("frames.csv").decode())))
         audio, rate = soundfile.read(io.BytesIO(folder.read("processed_audio.wav")), dtype="int16")
         picture = folder.read("plot.png")
     assert names == {
-        *("result.json", "processed_audio.wav", "embedding.npy", "frames.csv", "plot.png")
+        *("result.json", "processed_audio.wav", "embedding.npy", "frame_embeddings.npy"),
+        *("frames.csv", "plot.png"),
     }
     same(result["result"], whole["result"])
     np.testing.assert_allclose(embedding, whole["embedding"]["values"], atol=1e-5)
+    np.testing.assert_allclose(frame_embeddings.mean(axis=0), embedding, atol=1e-5)
     assert rows[0] == ["start_seconds", *whole["frames"]["labels"]]
     scores = np.array([row[1:] for row in rows[1:]], float)
     np.testing.assert_allclose(scores.ravel(), whole["frames"]["probabilities"], atol=1e-5)
@@ -250,6 +256,20 @@ def test_other_sites_may_not_call_unless_they_are_named(
     named = start("--cors-origin", "https://example.org")
     reply = requests.options(f"{named.http_url}/v1/recognize", headers=asked)
     assert reply.headers["access-control-allow-origin"] == "https://example.org"
+    # Browsers leave it to the server whether a page may open a WebSocket.
+    for server_url, origin, is_let_in in (
+        (url, url, True),
+        (url, "https://example.org", False),
+        (url, "null", False),
+        (named.http_url, "https://example.org", True),
+        (named.http_url, "https://example.com", False),
+    ):
+        stream_url = server_url.replace("http", "ws") + "/v1/stream"
+        if is_let_in:
+            connect(stream_url, origin=origin).__enter__().close()  # type: ignore[arg-type]
+        else:
+            with pytest.raises(InvalidStatus, match="403"):
+                connect(stream_url, origin=origin)  # type: ignore[arg-type]
 
 
 # Streams
@@ -363,3 +383,18 @@ def test_a_caller_who_leaves_is_noticed(
     assert 'emotion2vec_requests_total{code="CANCELLED",method="Recognize"}' in counted or (
         'code="INVALID_ARGUMENT",method="Recognize"' in counted
     )
+
+
+def test_an_answer_too_large_for_json_says_how_it_can_be_had(
+    url: str, recordings: dict[str, bytes]
+) -> None:
+    samples = soundfile.read(io.BytesIO(recordings["long"]), dtype="int16")[0]
+    audio = np.tile(samples, 9).tobytes()
+    params = {
+        "encoding": "LINEAR16",
+        "sample_rate_hertz": 16000,
+        "return_frame_embeddings": "true",
+    }
+    refused = requests.post(f"{url}/v1/recognize", params=params, data=audio)
+    assert refused.status_code == 413, refused.text[:1000]
+    assert "application/zip" in refused.json()["detail"]

@@ -50,6 +50,7 @@ class Services:
     metrics: Callable[[], tuple[bytes, str]] | None
     max_audio_seconds: float
     max_recording_seconds: float
+    max_body_bytes: int
 
 
 def make_app(services: Services, cors_origins: Sequence[str] = ()) -> FastAPI:
@@ -63,8 +64,13 @@ def make_app(services: Services, cors_origins: Sequence[str] = ()) -> FastAPI:
         separate_input_output_schemas=False,
     )
     edge = Edge(services.gate)
-    recognition = Recognition(services.recordings, services.long_recordings, edge)
-    streams = LiveStreams(services.streams, edge)
+    recognition = Recognition(
+        services.recordings,
+        services.long_recordings,
+        edge,
+        max_body_bytes=services.max_body_bytes,
+    )
+    streams = LiveStreams(services.streams, edge, cors_origins)
     models = _Models(services, edge)
     route = app.add_api_route
     route(

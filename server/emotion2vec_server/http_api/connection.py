@@ -1,4 +1,4 @@
-"""One HTTP connection: uvicorn's, and what it leaves unbounded."""
+"""One connection, of HTTP or a WebSocket: uvicorn's, and what it leaves unbounded."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from emotion2vec_server.serving.gate import name_of
+from emotion2vec_server.serving.places import Places
 
 MAX_HEADER_BYTES = 32 * 1024
 _PATIENCE_SECONDS = 10.0
@@ -16,22 +20,24 @@ not read to its end. The body that a handler reads has limits of its own."""
 
 
 class Connection(H11Protocol):
-    """Closes where a caller keeps it waiting, and where there are too many.
+    """Closes where a caller keeps it waiting, or has taken all `places` that are its.
 
     h11 bounds the head of a request by itself (`h11_max_incomplete_event_size`).
     """
 
-    max_connections = 4096
-    """Set by the server before it listens."""
-
-    _waiting: asyncio.TimerHandle | None = None
+    def __init__(self, places: Places, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._places = places
+        self._has_place = False
+        self._waiting: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self.max_connections:
+        self._has_place = self._places.take(_caller(self.client))
+        if self._has_place:
+            self._wait()
+        else:
             transport.abort()
-            return
-        self._wait()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -49,6 +55,8 @@ class Connection(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        if self._has_place:
+            self._places.give_back(_caller(self.client))
         super().connection_lost(exc)
 
     def _wait(self) -> None:
@@ -74,3 +82,19 @@ class Connection(H11Protocol):
     def handle_websocket_upgrade(self, event: Any) -> None:
         self._stop_waiting()
         super().handle_websocket_upgrade(event)
+
+
+class WebSocketConnection(WebSocketsSansIOProtocol):
+    """Has the place of the HTTP connection that it was."""
+
+    def __init__(self, places: Places, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._places = places
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._places.give_back(_caller(self.client))
+        super().connection_lost(exc)
+
+
+def _caller(client: tuple[str, int] | None) -> str:
+    return name_of(client[0]) if client else ""

@@ -25,6 +25,7 @@ _STATUS: Final = {
 _TITLES: Final = {
     400: "The request is wrong",
     401: "A valid token is needed",
+    403: "This is not allowed",
     404: "There is no such thing",
     405: "The method is not for this address",
     406: "The result can't be had in this form",

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import closing
 from enum import Enum
 
 from emotion2vec_runtime.errors import InvalidRequestError, RequestError, TooLargeError
+from emotion2vec_runtime.recognition.result import Result
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from emotion2vec_server.http_api.body import Body
-from emotion2vec_server.http_api.collected import Collected
+from emotion2vec_server.http_api.collected import Collected, Shelf
 from emotion2vec_server.http_api.edge import Edge, Presence, flat, presence
 from emotion2vec_server.http_api.folder import zip_folder
 from emotion2vec_server.http_api.parameters import recording_config
@@ -32,8 +34,12 @@ from emotion2vec_server.serving.recordings import RecordingRequest, Recordings
 from emotion2vec_server.wire import replies, requests
 from emotion2vec_server.wire.json import to_json
 
-_SHORT_BYTES = 2**20
-"""Bodies up to it are read whole: a minute of WAV at 8 kHz, ten of the leanest codecs."""
+_SHORT_BYTES = 8 * 2**20
+"""Bodies up to it go through Recognize: 47 s in CD quality. Such a body is held until it is known
+not to be longer than that takes, which bounds what the others may be."""
+_MOST_NUMBERS = 2 * 2**20
+"""Of an answer in JSON, where each takes 20 times the 4 bytes of a float: 77 minutes of frames, or
+40 s of the large model's frame embeddings."""
 
 
 class Form(Enum):
@@ -62,10 +68,20 @@ _DEFAULTS = {
 class Recognition:
     """Answers requests for recordings."""
 
-    def __init__(self, recordings: Recordings, long_recordings: LongRecordings, edge: Edge) -> None:
+    def __init__(
+        self,
+        recordings: Recordings,
+        long_recordings: LongRecordings,
+        edge: Edge,
+        *,
+        max_body_bytes: int,
+    ) -> None:
+        """`max_body_bytes`: of a body that is read as a whole."""
         self._recordings = recordings
         self._long_recordings = long_recordings
         self._edge = edge
+        self._short_bytes = min(_SHORT_BYTES, max_body_bytes)
+        self._shelf = Shelf()
 
     async def recognize(self, request: Request) -> Response:
         """One recording."""
@@ -75,7 +91,7 @@ class Recognition:
             return problem_response(error)
         if form.comes_in_parts:
             return await self._in_parts(request, form)
-        if _is_short(request):
+        if self._is_short(request):
             return await self._short(request, form)
         return await self._edge.respond(
             request,
@@ -92,7 +108,7 @@ class Recognition:
 
             async def read() -> bytes:
                 nonlocal content
-                content = await body.whole(_SHORT_BYTES)
+                content = await body.whole(self._short_bytes)
                 present.watch()
                 return content
 
@@ -118,13 +134,16 @@ class Recognition:
     async def _run(
         self, call: Call, messages: AsyncIterator[RecordingMessage], form: Form
     ) -> Response:
-        collected = Collected()
-
         async def take(_: None) -> None:
             pass
 
-        await self._long_recordings.run(call.caller, messages, collected.add, take)
-        return await asyncio.to_thread(lambda: _rendered(collected.answer, form))
+        with closing(Collected(self._shelf)) as collected:
+            await self._long_recordings.run(call.caller, messages, collected.add, take)
+            return await asyncio.to_thread(lambda: _rendered(collected.answer, form))
+
+    def _is_short(self, request: Request) -> bool:
+        length = request.headers.get("content-length", "")
+        return length.isdecimal() and int(length) <= self._short_bytes
 
     async def _in_parts(self, request: Request, form: Form) -> Response:
         """Each part as it is ready. The first decides the status; an error after it is one more."""
@@ -219,7 +238,19 @@ def _rendered(answer: Answer, form: Form) -> Response:
     if form is Form.FOLDER:
         headers = {"Content-Disposition": 'attachment; filename="result.zip"'}
         return Response(zip_folder(answer), media_type=form.value, headers=headers)
+    numbers = sum(_numbers(one) for one in (answer.result, *answer.result.channels))
+    if numbers > _MOST_NUMBERS:
+        raise HttpError(
+            413,
+            f"the answer holds {numbers} numbers; JSON takes {_MOST_NUMBERS} at most: ask for "
+            "application/zip, or for application/x-ndjson, which comes in parts, or for less",
+        )
     return Response(to_json(replies.recognize_message(answer)), media_type=form.value)
+
+
+def _numbers(result: Result) -> int:
+    arrays = (result.frames, result.frame_embeddings)
+    return sum(array.size for array in arrays if array is not None)
 
 
 def _line(form: Form, opened: OpenRecording, event: RecordingEvent) -> str:
@@ -230,11 +261,6 @@ def _line(form: Form, opened: OpenRecording, event: RecordingEvent) -> str:
 def _wrapped(form: Form, name: str, text: str) -> str:
     """One event, as a line of JSON or as an event of a browser's EventSource."""
     return f"event: {name}\ndata: {text}\n\n" if form is Form.EVENTS else f"{text}\n"
-
-
-def _is_short(request: Request) -> bool:
-    length = request.headers.get("content-length", "")
-    return length.isdigit() and int(length) <= _SHORT_BYTES
 
 
 def _form(accept: str) -> Form:

@@ -7,14 +7,20 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import uvicorn
 from fastapi import FastAPI
 
 from emotion2vec_server.errors import StartupError
-from emotion2vec_server.http_api.connection import MAX_HEADER_BYTES, Connection
+from emotion2vec_server.http_api.connection import (
+    MAX_HEADER_BYTES,
+    Connection,
+    WebSocketConnection,
+)
+from emotion2vec_server.serving.places import Places
 
 _IDLE_SECONDS = 30
 """Of a connection that is kept for the next request."""
@@ -55,11 +61,11 @@ class HttpServer:
         Raises:
             StartupError: the port is taken, or the address is not this machine's.
         """
-        Connection.max_connections = self._max_connections
+        places = Places(self._max_connections)
         config = uvicorn.Config(
             self._app,
-            http=Connection,
-            ws="websockets-sansio",
+            http=cast(type[Connection], partial(Connection, places)),
+            ws=cast(type[WebSocketConnection], partial(WebSocketConnection, places)),
             lifespan="off",
             log_config=None,
             access_log=False,

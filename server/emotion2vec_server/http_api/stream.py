@@ -10,17 +10,18 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from itertools import count
 from typing import Final
+from urllib.parse import urlsplit
 
 from emotion2vec.v1 import service_pb2
 from emotion2vec_runtime.errors import InvalidRequestError, RequestError
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from emotion2vec_server.http_api.edge import Edge, flat
-from emotion2vec_server.http_api.problem import problem_of
+from emotion2vec_server.http_api.problem import HttpError, problem_of, problem_response
 from emotion2vec_server.serving import streams as streams_use_case
 from emotion2vec_server.serving.gate import Call
 from emotion2vec_server.serving.streams import (
@@ -52,12 +53,19 @@ _FAILED = 1011
 class LiveStreams:
     """Serves WebSockets."""
 
-    def __init__(self, streams: Streams, edge: Edge) -> None:
+    def __init__(self, streams: Streams, edge: Edge, origins: Sequence[str]) -> None:
+        """`origins`: the web sites whose pages may call, beside the server's own."""
         self._streams = streams
         self._edge = edge
+        self._origins = origins
 
     async def serve(self, socket: WebSocket) -> None:
         """One stream, to its end."""
+        if not self._may_call(socket):
+            await socket.send_denial_response(
+                problem_response(HttpError(403, "pages of this site may not call: --cors-origin"))
+            )
+            return
         offered = socket.scope.get("subprotocols", [])
         _authorize(socket, offered)
         await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
@@ -77,6 +85,16 @@ class LiveStreams:
                 await _close(socket, _CLOSE_CODES.get(error.status, _FAILED))
             else:
                 await _close(socket, 1000)
+
+    def _may_call(self, socket: WebSocket) -> bool:
+        """Browsers let any page open a WebSocket to anywhere: it is for the server to look."""
+        origin = socket.headers.get("origin")
+        return (
+            origin is None
+            or "*" in self._origins
+            or origin in self._origins
+            or urlsplit(origin).netloc == socket.headers.get("host")
+        )
 
 
 async def _close(socket: WebSocket, code: int) -> None:

@@ -196,6 +196,7 @@ class Server:
             metrics=self._metrics.text if settings.metrics else None,
             max_audio_seconds=settings.max_audio_seconds,
             max_recording_seconds=settings.max_recording_seconds,
+            max_body_bytes=settings.max_message_bytes,
         )
         app = make_app(services, settings.cors_origin)
         return HttpServer(app, max_connections=_max_connections())
