@@ -18,11 +18,12 @@ import grpc
 import numpy as np
 import pytest
 from emotion2vec.v1 import recognition_pb2, service_pb2, service_pb2_grpc
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PATIENCE = 60_000  # milliseconds: the machine may be busy
+expect.set_options(timeout=PATIENCE)
 
 
 @dataclass

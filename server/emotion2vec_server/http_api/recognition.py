@@ -12,6 +12,7 @@ from emotion2vec_runtime.errors import InvalidRequestError, RequestError, TooLar
 from emotion2vec_runtime.recognition.result import Result
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from emotion2vec_server.http_api.body import Body
 from emotion2vec_server.http_api.collected import Collected, Shelf
@@ -173,11 +174,19 @@ class Recognition:
                 await running
             except RequestError as error:
                 return problem_response(flat(error))
-        return StreamingResponse(
+        return _WhileReading(
             _parts(first, ready, running, form),
             media_type=form.value,
             headers={"Cache-Control": "no-store"},
         )
+
+
+class _WhileReading(StreamingResponse):
+    """Answers while the body is still read. Starlette's own would take what is left of the body,
+    in waiting for the caller to leave: here the handler sees to both."""
+
+    async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
+        await self.stream_response(send)
 
 
 async def _parts(
