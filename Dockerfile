@@ -1,7 +1,8 @@
 # Images of the server, with the client beside it for health checks and trials. No torch inside.
 #
 #   docker build --target cpu --tag emotion2vec-server:cpu .
-#   docker run --publish 50051:50051 --volume ./bundle:/models:ro emotion2vec-server:cpu
+#   docker run --publish 50051:50051 --publish 8080:8080 --volume ./bundle:/models:ro \
+#       emotion2vec-server:cpu
 #
 # The target gpu wants `docker run --gpus all` (NVIDIA Container Toolkit, a driver for CUDA 13): CUDA
 # and cuDNN come as Python packages, TensorRT is left out (docs/gpu.md says how to add it).
@@ -29,11 +30,11 @@ RUN mkdir protos/emotion2vec runtime/emotion2vec_runtime server/emotion2vec_serv
 
 FROM build AS dependencies-cpu
 RUN python -m pip --python /opt/emotion2vec/bin/python install \
-    ./protos './runtime[cpu]' ./server ./client
+    ./protos './runtime[cpu]' './server[plot]' ./client
 
 FROM build AS dependencies-gpu
 RUN python -m pip --python /opt/emotion2vec/bin/python install --constraint constraints-gpu.txt \
-    ./protos './runtime[gpu]' ./server ./client 'onnxruntime-gpu[cuda,cudnn]'
+    ./protos './runtime[gpu]' './server[plot]' ./client 'onnxruntime-gpu[cuda,cudnn]'
 
 FROM build AS wheels
 COPY protos protos
@@ -56,11 +57,12 @@ FROM ${PYTHON_IMAGE} AS server
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin emotion2vec
 ENV PATH=/opt/emotion2vec/bin:$PATH \
     ORT_DISABLE_TELEMETRY=1 \
+    MPLCONFIGDIR=/tmp/matplotlib \
     E2V_HOST=0.0.0.0 \
     E2V_MODEL='["/models"]'
 # By number, so that Kubernetes can tell that it is not root.
 USER 10001
-EXPOSE 50051 9464
+EXPOSE 50051 8080 9464
 STOPSIGNAL SIGTERM
 # With TLS or another port, give the health check its own command.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["emotion2vec", "health"]

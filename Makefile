@@ -78,11 +78,12 @@ clean:
 
 .venv/run.stamp: .venv/pip.stamp $(RUN_PYPROJECTS)
 	@echo "Installing the server and the client into .venv"
-	$(PIP_INSTALL) --editable $(PROTOS) --editable '$(RUNTIME)[cpu]' --editable $(SERVER) --editable $(CLIENT)
+	$(PIP_INSTALL) --editable $(PROTOS) --editable '$(RUNTIME)[cpu]' --editable '$(SERVER)[plot]' \
+		--editable $(CLIENT)
 	@touch $@
 
 .venv/all.stamp: .venv/pip.stamp $(ALL_PYPROJECTS)
 	@echo "Installing all distributions and the tools into .venv (some minutes the first time)"
-	$(PIP_INSTALL) --editable $(PROTOS) --editable '$(RUNTIME)[cpu]' --editable $(SERVER) \
+	$(PIP_INSTALL) --editable $(PROTOS) --editable '$(RUNTIME)[cpu]' --editable '$(SERVER)[plot]' \
 		--editable '$(CLIENT)[plot,live]' --editable $(EXPORT) --group dev
 	@touch $@ .venv/run.stamp

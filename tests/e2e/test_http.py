@@ -157,6 +157,35 @@ def test_parts_come_as_lines_and_as_events(url: str, recordings: dict[str, bytes
     same(json.loads(blocks[-1][1].removeprefix("data: "))["result"]["result"], whole["result"])
 
 
+def test_parts_come_while_the_recording_does(url: str, recordings: dict[str, bytes]) -> None:
+    samples = soundfile.read(io.BytesIO(recordings["long"]), dtype="int16")[0]
+    audio = np.tile(samples, 2).tobytes()
+    query = "encoding=LINEAR16&sample_rate_hertz=16000"
+    begun = 40 * 32000
+
+    def chunk(data: bytes) -> bytes:
+        return b"%x\r\n%s\r\n" % (len(data), data)
+
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=60) as sender:
+        sender.sendall(
+            f"POST /v1/recognize?{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+            "Accept: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+        )
+        sender.sendall(chunk(audio[:begun]))
+        came = b""
+        while b'{"part"' not in came:
+            came += sender.recv(65536)
+        for begin in range(begun, len(audio), 32000):
+            sender.sendall(chunk(audio[begin : begin + 32000]))
+        sender.sendall(b"0\r\n\r\n")
+        while data := sender.recv(65536):
+            came += data
+    last = next(line for line in came.splitlines() if line.startswith(b'{"result"'))
+    whole = requests.post(f"{url}/v1/recognize?{query}", data=audio).json()
+    same(json.loads(last)["result"]["result"], whole["result"])
+
+
 def test_the_folder_holds_all_of_it(url: str, recordings: dict[str, bytes]) -> None:
     accept = {"accept": "application/zip"}
     more = {"return_frame_embeddings": "1"}
@@ -310,6 +339,20 @@ def test_a_stream_ends_with_what_recognize_says(
     assert [event["sequence"] for event in events] == [str(n) for n in range(len(events))]
 
 
+def test_a_stream_takes_any_container(
+    socket_of: Callable[[], ClientConnection], url: str, recordings: dict[str, bytes]
+) -> None:
+    audio = recordings["mono"]
+    stream = socket_of()
+    stream.send("{}")
+    for begin in range(0, len(audio), 5000):
+        stream.send(audio[begin : begin + 5000])
+    stream.send(json.dumps({"end_of_stream": {}}))
+    *_, last = [json.loads(message) for message in stream]
+    whole = requests.post(f"{url}/v1/recognize", data=audio).json()
+    same(last["final"]["result"], whole["result"])
+
+
 @pytest.mark.parametrize(
     ("messages", "field"),
     [
@@ -383,18 +426,3 @@ def test_a_caller_who_leaves_is_noticed(
     assert 'emotion2vec_requests_total{code="CANCELLED",method="Recognize"}' in counted or (
         'code="INVALID_ARGUMENT",method="Recognize"' in counted
     )
-
-
-def test_an_answer_too_large_for_json_says_how_it_can_be_had(
-    url: str, recordings: dict[str, bytes]
-) -> None:
-    samples = soundfile.read(io.BytesIO(recordings["long"]), dtype="int16")[0]
-    audio = np.tile(samples, 9).tobytes()
-    params = {
-        "encoding": "LINEAR16",
-        "sample_rate_hertz": 16000,
-        "return_frame_embeddings": "true",
-    }
-    refused = requests.post(f"{url}/v1/recognize", params=params, data=audio)
-    assert refused.status_code == 413, refused.text[:1000]
-    assert "application/zip" in refused.json()["detail"]

@@ -14,6 +14,7 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
+import requests
 from emotion2vec.v1 import audio_pb2, service_pb2, service_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
@@ -189,13 +190,14 @@ def test_two_models_of_one_name_stop_the_start() -> None:
     assert "--name" in line
 
 
-def test_a_port_in_use_stops_the_start() -> None:
+@pytest.mark.parametrize("option", ["--port", "--http-port"])
+def test_a_port_in_use_stops_the_start(option: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        status, line = fails_to_start("--port", str(taken.getsockname()[1]))
+        status, line = fails_to_start(option, str(taken.getsockname()[1]))
     assert status == 1
-    assert "--port" in line
+    assert f"choose another {option}" in line
 
 
 def test_an_address_that_is_none_is_named() -> None:
@@ -250,7 +252,8 @@ def test_tls(tmp_path: Path) -> None:
         check=True,
         capture_output=True,
     )  # fmt: skip
-    server = start_server("--tls-key", str(key), "--tls-certificate", str(certificate))
+    files = ("--tls-key", str(key), "--tls-certificate", str(certificate))
+    server = start_server(*files)
     credentials = grpc.ssl_channel_credentials(certificate.read_bytes())
     port = server.address.rpartition(":")[2]
     with grpc.secure_channel(f"localhost:{port}", credentials) as channel:
@@ -258,4 +261,14 @@ def test_tls(tmp_path: Path) -> None:
     with server.channel() as channel, pytest.raises(grpc.RpcError) as raised:
         recognize(channel)
     assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+    url = server.http_url.replace("127.0.0.1", "localhost")
+    assert requests.get(f"{url}/readyz", verify=str(certificate)).status_code == 200
+    assert server.stop() == 0
+    # It signed itself, so it may be its own authority.
+    server = start_server(*files, "--tls-client-ca", str(certificate))
+    url = server.http_url.replace("127.0.0.1", "localhost")
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{url}/readyz", verify=str(certificate))
+    shown = (str(certificate), str(key))
+    assert requests.get(f"{url}/readyz", verify=str(certificate), cert=shown).status_code == 200
     assert server.stop() == 0

@@ -174,8 +174,8 @@ def test_downloads_hold_what_the_server_says(visit: Visit, server: Server) -> No
         )
 
 
-def test_long_recordings_come_in_parts_and_are_whole(visit: Visit, tmp_path: Path) -> None:
-    """More windows than are in the model at once: so parts come while the rest is still sent."""
+def test_a_long_recording_is_whole(visit: Visit, tmp_path: Path) -> None:
+    """More windows than are in the model at once."""
     samples = np.tile(samples_of(ANGRY), 75)[: 160 * 16000]
     write_wav(tmp_path / "long.wav", samples)
     page = visit()
@@ -186,6 +186,20 @@ def test_long_recordings_come_in_parts_and_are_whole(visit: Visit, tmp_path: Pat
     assert download.value.path().read_bytes()[44:] == samples.astype("<i2").tobytes()
     expect(page.locator(".result-head")).to_contain_text("2:40 of audio")
     assert page.locator("details", has_text="Segments").locator(".turn").count() == 6
+
+
+def test_a_long_recording_says_how_far_it_is_and_can_be_cancelled(
+    visit: Visit, tmp_path: Path
+) -> None:
+    """20 minutes, of which nobody waits for the end."""
+    write_wav(tmp_path / "long.wav", np.tile(samples_of(ANGRY), 525))
+    page = visit()
+    choose(page, tmp_path / "long.wav")
+    expect(page.locator(".working")).to_contain_text(re.compile(r"\d% sent"))
+    with page.expect_event("requestfailed") as ended:
+        page.get_by_role("button", name="Cancel", exact=True).click()
+    assert "/v1/recognize" in ended.value.url
+    expect(page.get_by_role("heading", name="How does it sound?")).to_be_visible()
 
 
 def test_channels_by_themselves(visit: Visit, tmp_path: Path) -> None:

@@ -70,12 +70,15 @@ DOORS = {
     ),
     "emotion2vec_server": (
         Door("emotion2vec.v1", "emotion2vec-protos", {"grpc_api", "http_api", "wire"}),
+        Door("fastapi", "fastapi", {"http_api.app", "http_api.openapi", "http_api.server"}),
         Door("google.protobuf", "protobuf", {"grpc_api", "http_api", "wire"}),
         Door("google.rpc", "googleapis-common-protos", {"grpc_api.status"}),
         Door("grpc", "grpcio", {"grpc_api"}),
         Door("grpc_health", "grpcio-health-checking", {"grpc_api.health", "grpc_api.server"}),
         Door("grpc_reflection", "grpcio-reflection", {"grpc_api.server"}),
         Door("grpc_status", "grpcio-status", {"grpc_api.status"}),
+        Door("h11", "h11", {"http_api.connection"}),
+        Door("matplotlib", "matplotlib", {"http_api.plot"}),
         Door("numpy", "numpy", EVERYWHERE),
         Door("prometheus_client", "prometheus-client", {"process.metrics"}),
         Door("pydantic", "pydantic", {"process.settings"}),
@@ -84,6 +87,9 @@ DOORS = {
             "pydantic-settings",
             {"process.command_line", "process.settings"},
         ),
+        Door("python_multipart", "python-multipart", {"http_api.body"}),
+        Door("starlette", "starlette", {"http_api"}),
+        Door("uvicorn", "uvicorn", {"http_api.connection", "http_api.server"}),
         Door("uvloop", "uvloop", {"__main__"}),
     ),
     "emotion2vec_client": (
@@ -149,8 +155,10 @@ DOORS = {
 }
 # Declared, though no module names it.
 NEVER_IMPORTED = {
+    "fastapi-swagger",  # brings the files of the page at /docs
     "onnxruntime-gpu",  # imported as onnxruntime
     "onnxscript",  # torch's ONNX exporter imports it
+    "websockets",  # uvicorn's WebSockets are its
 }
 
 

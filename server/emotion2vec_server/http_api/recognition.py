@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from enum import Enum
+from typing import TypeVar
 
 from emotion2vec_runtime.errors import InvalidRequestError, RequestError, TooLargeError
-from emotion2vec_runtime.recognition.result import Result
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -17,53 +17,36 @@ from starlette.types import Receive, Scope, Send
 from emotion2vec_server.http_api.body import Body
 from emotion2vec_server.http_api.collected import Collected, Shelf
 from emotion2vec_server.http_api.edge import Edge, Presence, flat, presence
-from emotion2vec_server.http_api.folder import zip_folder
+from emotion2vec_server.http_api.forms import (
+    DEFAULTS,
+    Form,
+    acceptable,
+    is_quick,
+    line_of,
+    render,
+    wrapped,
+)
 from emotion2vec_server.http_api.parameters import recording_config
-from emotion2vec_server.http_api.problem import HttpError, problem_of, problem_response
+from emotion2vec_server.http_api.problem import problem_of, problem_response
 from emotion2vec_server.serving import long_recordings as long_recordings_use_case
 from emotion2vec_server.serving import recordings as recordings_use_case
 from emotion2vec_server.serving.answer import Answer
 from emotion2vec_server.serving.gate import Call
 from emotion2vec_server.serving.long_recordings import (
     LongRecordings,
-    OpenRecording,
     RecordingConfig,
-    RecordingEvent,
     RecordingMessage,
 )
 from emotion2vec_server.serving.recordings import RecordingRequest, Recordings
-from emotion2vec_server.wire import replies, requests
-from emotion2vec_server.wire.json import to_json
+from emotion2vec_server.wire import requests
 
 _SHORT_BYTES = 8 * 2**20
 """Bodies up to it go through Recognize: 47 s in CD quality. Such a body is held until it is known
 not to be longer than that takes, which bounds what the others may be."""
-_MOST_NUMBERS = 2 * 2**20
-"""Of an answer in JSON, where each takes 20 times the 4 bytes of a float: 77 minutes of frames, or
-40 s of the large model's frame embeddings."""
+_RENDER_THREADS = 2
+"""They bound the memory for JSON, too."""
 
-
-class Form(Enum):
-    """What a result may be answered as: its media type."""
-
-    JSON = "application/json"
-    FOLDER = "application/zip"
-    LINES = "application/x-ndjson"
-    EVENTS = "text/event-stream"
-
-    @property
-    def comes_in_parts(self) -> bool:
-        return self in (Form.LINES, Form.EVENTS)
-
-
-_DEFAULTS = {
-    Form.FOLDER: (
-        ("granularity", "FRAME"),
-        ("return_embedding", "true"),
-        ("return_processed_audio", "true"),
-    )
-}
-"""What a form holds unless told otherwise."""
+T = TypeVar("T")
 
 
 class Recognition:
@@ -83,11 +66,12 @@ class Recognition:
         self._edge = edge
         self._short_bytes = min(_SHORT_BYTES, max_body_bytes)
         self._shelf = Shelf()
+        self._executor = ThreadPoolExecutor(_RENDER_THREADS, "render")
 
     async def recognize(self, request: Request) -> Response:
         """One recording."""
         try:
-            form = _form(request.headers.get("accept", ""))
+            form = acceptable(request.headers.get("accept", ""))
         except RequestError as error:
             return problem_response(error)
         if form.comes_in_parts:
@@ -119,12 +103,13 @@ class Recognition:
 
             async with presence(request) as present:
                 try:
-                    return await self._recordings.recognize(
-                        call.caller, read, parse, lambda answer: _rendered(answer, form)
+                    answer = await self._recordings.recognize(
+                        call.caller, read, parse, lambda answer: answer
                     )
                 except TooLargeError:
                     config = _config(call, request, body, form)
                     return await self._run(call, _two(config, content), form)
+                return await self._render(answer, form)
 
         return await self._edge.respond(request, recordings_use_case.METHOD, work)
 
@@ -140,7 +125,15 @@ class Recognition:
 
         with closing(Collected(self._shelf)) as collected:
             await self._long_recordings.run(call.caller, messages, collected.add, take)
-            return await asyncio.to_thread(lambda: _rendered(collected.answer, form))
+            return await self._render(await self._off_loop(lambda: collected.answer), form)
+
+    async def _render(self, answer: Answer, form: Form) -> Response:
+        if is_quick(answer, form):
+            return render(answer, form)
+        return await self._off_loop(lambda: render(answer, form))
+
+    async def _off_loop(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
     def _is_short(self, request: Request) -> bool:
         length = request.headers.get("content-length", "")
@@ -155,7 +148,7 @@ class Recognition:
                 await self._long_recordings.run(
                     call.caller,
                     _messages(call, request, Body(request), form, present),
-                    lambda opened, event: _line(form, opened, event),
+                    lambda opened, event: line_of(form, opened, event),
                     ready.put,
                 )
 
@@ -174,18 +167,18 @@ class Recognition:
                 await running
             except RequestError as error:
                 return problem_response(flat(error))
-        return _WhileReading(
+        return _InParts(
             _parts(first, ready, running, form),
             media_type=form.value,
             headers={"Cache-Control": "no-store"},
         )
 
 
-class _WhileReading(StreamingResponse):
-    """Answers while the body is still read. Starlette's own would take what is left of the body,
-    in waiting for the caller to leave: here the handler sees to both."""
+class _InParts(StreamingResponse):
+    """Starlette's reads the request while it sends, to hear of a caller who leaves, and would eat
+    the audio that still comes. Whoever reads that hears of it as well."""
 
-    async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         await self.stream_response(send)
 
 
@@ -202,7 +195,7 @@ async def _parts(
         try:
             await running
         except RequestError as error:
-            yield _wrapped(form, "error", json.dumps({"error": problem_of(flat(error))}))
+            yield wrapped(form, "error", json.dumps({"error": problem_of(flat(error))}))
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -233,7 +226,7 @@ async def _two(config: RecordingConfig, content: bytes) -> AsyncIterator[Recordi
 
 def _config(call: Call, request: Request, body: Body, form: Form) -> RecordingConfig:
     message = recording_config(
-        (*_DEFAULTS.get(form, ()), *request.query_params.multi_items(), *body.fields)
+        (*DEFAULTS.get(form, ()), *request.query_params.multi_items(), *body.fields)
     )
     call.request_id = message.request_id
     return RecordingConfig(
@@ -241,49 +234,3 @@ def _config(call: Call, request: Request, body: Body, form: Form) -> RecordingCo
         requests.recognition_config(message.config),
         requests.audio_spec(message.audio_config),
     )
-
-
-def _rendered(answer: Answer, form: Form) -> Response:
-    if form is Form.FOLDER:
-        headers = {"Content-Disposition": 'attachment; filename="result.zip"'}
-        return Response(zip_folder(answer), media_type=form.value, headers=headers)
-    numbers = sum(_numbers(one) for one in (answer.result, *answer.result.channels))
-    if numbers > _MOST_NUMBERS:
-        raise HttpError(
-            413,
-            f"the answer holds {numbers} numbers; JSON takes {_MOST_NUMBERS} at most: ask for "
-            "application/zip, or for application/x-ndjson, which comes in parts, or for less",
-        )
-    return Response(to_json(replies.recognize_message(answer)), media_type=form.value)
-
-
-def _numbers(result: Result) -> int:
-    arrays = (result.frames, result.frame_embeddings)
-    return sum(array.size for array in arrays if array is not None)
-
-
-def _line(form: Form, opened: OpenRecording, event: RecordingEvent) -> str:
-    name = "result" if isinstance(event, Answer) else "part"
-    return _wrapped(form, name, to_json(replies.recording_message(opened, event)))
-
-
-def _wrapped(form: Form, name: str, text: str) -> str:
-    """One event, as a line of JSON or as an event of a browser's EventSource."""
-    return f"event: {name}\ndata: {text}\n\n" if form is Form.EVENTS else f"{text}\n"
-
-
-def _form(accept: str) -> Form:
-    """The first of the forms that is acceptable; quality values are not weighed.
-
-    Raises:
-        HttpError: none is.
-    """
-    wanted = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
-    for kind in wanted:
-        if kind in ("", "*/*", "application/*"):
-            return Form.JSON
-        for form in Form:
-            if form.value == kind:
-                return form
-    known = ", ".join(form.value for form in Form)
-    raise HttpError(406, f"nothing of {accept!r} can be had: ask for one of {known}")

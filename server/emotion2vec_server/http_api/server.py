@@ -24,7 +24,9 @@ from emotion2vec_server.serving.places import Places
 
 _IDLE_SECONDS = 30
 """Of a connection that is kept for the next request."""
+_BACKLOG = 2048
 _PING_SECONDS = 20.0
+"""After which a WebSocket is asked for a sign of life, and in which it must give it."""
 _MAX_MESSAGE_BYTES = 2**20
 """Of a WebSocket: 5 s of speech at 48 kHz in 32-bit floats."""
 
@@ -84,7 +86,13 @@ class HttpServer:
         )
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            self._socket = socket.create_server((host, port), family=family, backlog=2048)
+            self._socket = socket.create_server(
+                (host, port),
+                family=family,
+                backlog=_BACKLOG,
+                # As gRPC has it: every address of the machine.
+                dualstack_ipv6=host == "::" and socket.has_dualstack_ipv6(),
+            )
         except OSError as error:
             raise StartupError(
                 f"can't listen on {host}:{port}: {error.strerror or error}; choose another "

@@ -1,8 +1,5 @@
 // The server's HTTP and WebSocket API.
 
-import { Parts } from "./parts.js";
-import { seconds } from "./reply.js";
-
 /** What went wrong, as far as anybody can tell. `status` is HTTP's, 0 where there was no answer. */
 export class ApiError extends Error {
   constructor(status, detail, retryAfter = null) {
@@ -14,7 +11,6 @@ export class ApiError extends Error {
 }
 
 const SUBPROTOCOL = "emotion2vec.v1", TOKEN_PREFIX = "base64url.bearer.authorization.";
-const SHORT = 2 ** 20; // bytes; what is longer is answered in parts
 const RETRYABLE = new Set([429, 503]);
 
 /** A text as Base64 that may stand in a header, without padding. */
@@ -34,31 +30,23 @@ export class Api {
 
   /** All models that the server has, as ListModels has them. */
   async models() {
-    return (await this._json(await this._fetch("v1/models", {}))).models ?? [];
+    const reply = await this._send("GET", "v1/models", { headers: {} });
+    return JSON.parse(await reply.text()).models ?? [];
   }
 
   /**
    * RecognizeResponse for the bytes of `file`. `config` has RecognitionConfig's fields; `progress` is
-   * called with the seconds that have been recognised, where there is time to.
+   * called with the share that has been sent. The server reads a long recording no faster than it
+   * recognises it, so that is about the share that has been recognised.
    */
   async recognize(file, config, signal, progress) {
-    if (file.size <= SHORT) {
-      return this._json(await this._recognize(file, config, signal, "application/json"));
-    }
-    const response = await this._recognize(file, config, signal, "application/x-ndjson");
-    const parts = new Parts();
-    for await (const { part, result, error } of linesOf(response)) {
-      if (error) throw new ApiError(error.status, error.detail, error.retry_after_seconds ?? null);
-      if (result) return parts.join(result);
-      parts.add(part);
-      progress(seconds(part.segment?.end_offset));
-    }
-    throw new ApiError(0, "");
+    const reply = await this._recognize(file, config, "application/json", signal, progress);
+    return JSON.parse(await reply.text());
   }
 
   /** The result folder as a zip. */
-  async archive(file, config, signal) {
-    return (await this._recognize(file, config, signal, "application/zip")).blob();
+  archive(file, config) {
+    return this._recognize(file, config, "application/zip");
   }
 
   /** A WebSocket to the stream, not yet open. */
@@ -70,57 +58,38 @@ export class Api {
     return new WebSocket(url, [SUBPROTOCOL, ...(token ? [TOKEN_PREFIX + base64url(token)] : [])]);
   }
 
-  _recognize(file, config, signal, accept) {
-    const query = new URLSearchParams(config);
+  _recognize(file, config, accept, signal, progress) {
     // Without a type the server looks at the first bytes, which know better than a file's name.
     const headers = { Accept: accept, "Content-Type": "application/octet-stream" };
-    return this._fetch(`v1/recognize?${query}`, { method: "POST", body: file, headers, signal });
+    const path = `v1/recognize?${new URLSearchParams(config)}`;
+    return this._send("POST", path, { headers, body: file, signal, progress });
   }
 
-  async _fetch(path, options) {
-    const headers = { ...options.headers };
-    if (this._token()) headers.Authorization = `Bearer ${this._token()}`;
-    let response;
-    try {
-      response = await fetch(address(path), { ...options, headers });
-    } catch (error) {
-      if (error.name === "AbortError") throw error;
-      throw new ApiError(0, "");
-    }
-    if (!response.ok) throw await errorOf(response);
-    return response;
-  }
-
-  async _json(response) {
-    try {
-      return await response.json();
-    } catch (error) {
-      if (error.name === "AbortError") throw error;
-      throw new ApiError(0, "");
-    }
-  }
-}
-
-/** The values of a reply with one a line. */
-async function* linesOf(response) {
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
-  try {
-    for (let read = await reader.read(); !read.done; read = await reader.read()) {
-      const lines = (rest + read.value).split("\n");
-      rest = lines.pop();
-      for (const line of lines) yield JSON.parse(line);
-    }
-  } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new ApiError(0, "");
+  /** The body of the answer. By XMLHttpRequest, since fetch does not tell how much has been sent. */
+  _send(method, path, { headers, body = null, signal = null, progress = null }) {
+    return new Promise((resolve, reject) => {
+      const request = new XMLHttpRequest();
+      request.open(method, address(path));
+      request.responseType = "blob";
+      if (this._token()) request.setRequestHeader("Authorization", `Bearer ${this._token()}`);
+      for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+      request.addEventListener("load", () => {
+        if (request.status < 300) resolve(request.response);
+        else errorOf(request).then(reject);
+      });
+      request.addEventListener("error", () => reject(new ApiError(0, "")));
+      request.addEventListener("abort", () => reject(signal.reason));
+      if (progress) request.upload.addEventListener("progress", ({ loaded, total }) => progress(loaded / total));
+      signal?.addEventListener("abort", () => request.abort());
+      request.send(body);
+    });
   }
 }
 
 /** An error from problem+json, or from whatever a proxy in between says. */
-async function errorOf(response) {
-  const problem = await response.json().catch(() => ({}));
-  const after = Number(response.headers.get("Retry-After"));
-  const retryAfter = RETRYABLE.has(response.status) ? Math.max(after || 0, 1) : null;
-  return new ApiError(response.status, problem.detail ?? problem.title ?? "", retryAfter);
+async function errorOf(request) {
+  const problem = await request.response.text().then(JSON.parse).catch(() => ({}));
+  const after = Number(request.getResponseHeader("Retry-After"));
+  const retryAfter = RETRYABLE.has(request.status) ? Math.max(after || 0, 1) : null;
+  return new ApiError(request.status, problem.detail ?? problem.title ?? "", retryAfter);
 }

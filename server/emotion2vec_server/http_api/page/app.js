@@ -1,7 +1,6 @@
 // The page, put together.
 
 import { Api } from "./api.js";
-import { clock } from "./clock.js";
 import { summaryTable } from "./csv.js";
 import { byId, element } from "./dom.js";
 import { save, stemOf } from "./download.js";
@@ -16,12 +15,10 @@ import { ResultView } from "./result.js";
 import { keep, keepToken, setting, token } from "./settings.js";
 import { Shelf } from "./shelf.js";
 
-const LARGE = 2 ** 26; // bytes, beyond which what the model heard isn't asked for
-
 class Page {
   constructor() {
     this._api = new Api(token);
-    this._library = new Library(this._api, (file) => this._config(file));
+    this._library = new Library(this._api, (how) => this._config(how));
     this._shelf = new Shelf(byId("shelf"));
     this._models = [];
     this._chosen = null;
@@ -32,6 +29,7 @@ class Page {
   start() {
     listenForFiles((files) => this._take(files));
     this._library.addEventListener("change", ({ detail }) => this._changed(detail));
+    this._library.addEventListener("progress", ({ detail }) => this._progressed(detail));
     this._shelf.addEventListener("choose", ({ detail }) => this._choose(detail));
     this._shelf.addEventListener("remove", ({ detail }) => this._remove(detail));
     for (const button of document.querySelectorAll("[data-opens=microphone]")) {
@@ -63,12 +61,12 @@ class Page {
     if (this._chosen?.isOver) this._library.retry(this._chosen);
   }
 
-  /** RecognitionConfig's fields for a recording. */
-  _config(file) {
+  /** RecognitionConfig's fields for a recording; `isLean` leaves out what grows with its length. */
+  _config({ isLean = false } = {}) {
     return {
       ...this._streamConfig(),
-      return_processed_audio: file.size <= LARGE,
-      granularity: "GRANULARITY_FRAME",
+      return_processed_audio: !isLean,
+      granularity: isLean ? "GRANULARITY_UTTERANCE" : "GRANULARITY_FRAME",
       ...(setting("channels") && { channels: "CHANNELS_SEPARATE" }),
     };
   }
@@ -119,6 +117,10 @@ class Page {
     if (recording?.error?.status === 401) this._askForToken();
   }
 
+  _progressed(recording) {
+    if (recording === this._chosen) byId("working-state")?.replaceChildren(stateText(recording));
+  }
+
   _showShelf() {
     const { recordings } = this._library;
     const isEmpty = !recordings.length && !this._live;
@@ -153,7 +155,7 @@ class Page {
     const fetch = async ({ target }) => {
       target.disabled = true;
       try {
-        save(await this._api.archive(file, this._config(file)), `${stemOf(name)}.zip`);
+        save(await this._api.archive(file, this._config()), `${stemOf(name)}.zip`);
       } catch (error) {
         this._say(problemOf(error).title, error.message);
       } finally {
@@ -169,7 +171,7 @@ class Page {
       { class: "working" },
       element("div", { class: "pulse", "aria-hidden": "true" }, ...Array.from({ length: 5 }, () => element("span"))),
       element("p", {}, t("working", { name: recording.name })),
-      element("p", { class: "faint" }, stateText(recording)),
+      element("p", { class: "faint", id: "working-state" }, stateText(recording)),
       element("button", { type: "button", class: "quiet", on: { click: () => this._remove(recording) } }, t("cancel")),
     );
   }
@@ -310,8 +312,9 @@ function bringToView(part) {
 }
 
 /** What a recording that isn't done is at. */
-function stateText({ state, heard }) {
-  return state === "sending" && heard ? t("state.heard", { time: clock(heard) }) : t(`state.${state}`);
+function stateText({ state, sent }) {
+  const isOnItsWay = state === "sending" && sent > 0 && sent < 1;
+  return isOnItsWay ? t("state.sent", { percent: percent(sent) }) : t(`state.${state}`);
 }
 
 new Page().start();

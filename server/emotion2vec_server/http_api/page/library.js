@@ -7,6 +7,7 @@ import { readResult } from "./reply.js";
 const AT_ONCE = 3; // the server batches what comes together
 const TRIES = 6; // while it is full
 const LONGEST_WAIT = 20; // seconds
+const LARGE = 2 ** 22; // bytes; what is smaller has no answer that is too large
 
 let lastId = 0;
 
@@ -20,8 +21,8 @@ class Recording {
     this.reply = null;
     this.result = null;
     this.error = null;
-    /** Seconds that have been recognised of a long one. */
-    this.heard = 0;
+    /** Share that has been sent, 0 to 1. */
+    this.sent = 0;
     this.controller = new AbortController();
   }
 
@@ -30,9 +31,12 @@ class Recording {
   }
 }
 
-/** Fires "change" with the recording as `detail`, null where the list itself changed. */
+/**
+ * Fires "change" with the recording as `detail`, null where the list itself changed, and "progress"
+ * when more of a recording has been sent.
+ */
 export class Library extends EventTarget {
-  /** `config(file)` gives RecognitionConfig's fields for its request. */
+  /** `config({isLean})` gives RecognitionConfig's fields. */
   constructor(api, config) {
     super();
     this.recordings = [];
@@ -73,7 +77,7 @@ export class Library extends EventTarget {
 
   retry(recording) {
     recording.error = null;
-    recording.heard = 0;
+    recording.sent = 0;
     this._enter(recording, "waiting");
     this._run();
   }
@@ -109,16 +113,29 @@ export class Library extends EventTarget {
     const { signal } = recording.controller;
     for (let tries = 1; ; tries++) {
       try {
-        return await this._api.recognize(recording.file, this._config(recording.file), signal, (seconds) => {
-          recording.heard = seconds;
-          this._changed(recording);
-        });
+        return await this._ask(recording);
       } catch (error) {
         if (!error.retryAfter || tries === TRIES) throw error;
         this._enter(recording, "retrying");
         // Not all at the same moment.
         await pause(Math.min(error.retryAfter, LONGEST_WAIT) * (1 + Math.random() / 2), signal);
+        this._enter(recording, "sending");
       }
+    }
+  }
+
+  /** Where the answer would be too large, it is asked for without what grows with the length. */
+  async _ask(recording) {
+    const { file, controller: { signal } } = recording;
+    const progress = (share) => {
+      recording.sent = share;
+      this.dispatchEvent(new CustomEvent("progress", { detail: recording }));
+    };
+    try {
+      return await this._api.recognize(file, this._config(), signal, progress);
+    } catch (error) {
+      if (error.status !== 413 || file.size < LARGE) throw error;
+      return await this._api.recognize(file, this._config({ isLean: true }), signal, progress);
     }
   }
 

@@ -8,7 +8,7 @@ import { labelText, percent, t } from "./i18n.js";
 import { Microphone } from "./microphone.js";
 import { warningNote } from "./notes.js";
 import { Peaks } from "./peaks.js";
-import { joined, readResult } from "./reply.js";
+import { readResult } from "./reply.js";
 import { ScoreBars } from "./scores.js";
 import { Stream } from "./stream.js";
 import { Timeline } from "./timeline.js";
@@ -170,7 +170,7 @@ export class Live extends EventTarget {
   _recording() {
     if (!this._samples.length) return null;
     const name = t("live.name", { time: new Date().toLocaleTimeString() });
-    const file = new File([wavOf(joined(this._samples), this.rate)], name);
+    const file = new File([wavOf(this._samples, this.rate)], name);
     const final = this._finals.at(-1);
     if (!final) return { file };
     // The final result has no frames: they came before it.

@@ -57,25 +57,11 @@ export const readWarning = (warning) => ({
   message: warning.message ?? "",
 });
 
-/** 16-bit samples at 16 kHz, of one text or of several in a row; null without any. */
-function readAudio(texts) {
-  if (!texts?.length) return null;
-  return joined([texts].flat().map((text) => {
-    const raw = bytes(text);
-    return new Int16Array(raw.buffer, 0, raw.length >> 1);
-  }));
-}
-
-/** Pieces of samples as one. */
-export function joined(pieces) {
-  if (pieces.length === 1) return pieces[0];
-  const whole = new Int16Array(pieces.reduce((sum, { length }) => sum + length, 0));
-  let filled = 0;
-  for (const piece of pieces) {
-    whole.set(piece, filled);
-    filled += piece.length;
-  }
-  return whole;
+/** 16-bit samples at 16 kHz; null without any. */
+function readAudio(text) {
+  if (!text) return null;
+  const raw = bytes(text);
+  return new Int16Array(raw.buffer, 0, raw.length >> 1);
 }
 
 /** RecognizeResponse, ChannelResult and FinalResult alike. */

@@ -1,11 +1,12 @@
-// 16-bit mono samples as a WAV file.
+// 16-bit mono samples, in one piece or in several, as a WAV file.
 
 const HEADER = 44; // bytes
 
 export function wavOf(samples, rate) {
+  const pieces = [samples].flat();
   const header = new DataView(new ArrayBuffer(HEADER));
   const write = (offset, text) => [...text].forEach((c, i) => header.setUint8(offset + i, c.charCodeAt(0)));
-  const size = samples.length * 2;
+  const size = pieces.reduce((sum, { byteLength }) => sum + byteLength, 0);
   write(0, "RIFF");
   header.setUint32(4, HEADER - 8 + size, true);
   write(8, "WAVEfmt ");
@@ -18,5 +19,5 @@ export function wavOf(samples, rate) {
   header.setUint16(34, 16, true); // bits of a sample
   write(36, "data");
   header.setUint32(40, size, true);
-  return new Blob([header, samples], { type: "audio/wav" });
+  return new Blob([header, ...pieces], { type: "audio/wav" });
 }

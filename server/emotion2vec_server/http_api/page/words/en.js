@@ -28,7 +28,7 @@ export default {
   "list.download": "Table (CSV)",
   "state.waiting": "Waiting",
   "state.sending": "Recognising",
-  "state.heard": "{time} heard",
+  "state.sent": "Recognising, {percent} sent",
   "state.retrying": "Server is full, trying again",
   "state.failed": "Failed",
   "cancel": "Cancel",

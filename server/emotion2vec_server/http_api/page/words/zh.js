@@ -27,7 +27,7 @@ export default {
   "list.download": "表格 (CSV)",
   "state.waiting": "等待中",
   "state.sending": "识别中",
-  "state.heard": "已听 {time}",
+  "state.sent": "识别中，已发送 {percent}",
   "state.retrying": "服务器已满，正在重试",
   "state.failed": "失败",
   "cancel": "取消",
