@@ -36,7 +36,7 @@ def emotion_of(probabilities: np.ndarray[Any, Any]) -> Emotion:
 def recognition_of(seed: int) -> Recognition:
     """Scores that wander as those of speech do: flicker, stretches, ties, anger that lasts."""
     random = np.random.default_rng(seed)
-    count = int(random.integers(1, 900))
+    count = int(random.integers(1, 600))
     walk = random.normal(0, random.uniform(0.1, 0.9), (count, len(LABELS))).cumsum(0)
     scores = np.exp(np.round(walk, 1))
     probabilities = (scores / scores.sum(1, keepdims=True)).astype(np.float32)
@@ -94,7 +94,7 @@ def as_page_has_it(recognition: Recognition) -> dict[str, Any]:
 
 
 def test_readings(visit: Visit) -> None:
-    recognitions = [recognition_of(seed) for seed in range(120)]
+    recognitions = [recognition_of(seed) for seed in range(64)]
     read_by_page = visit().evaluate(
         """async (results) => {
             const { read } = await import("/readings.js");
