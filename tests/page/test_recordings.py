@@ -188,6 +188,22 @@ def test_a_long_recording_is_whole(visit: Visit, tmp_path: Path) -> None:
     assert page.locator("details", has_text="Segments").locator(".turn").count() == 3
 
 
+def test_what_is_too_long_for_frames_has_segments(visit: Visit, tmp_path: Path) -> None:
+    """The server refuses such an answer from some hours on, for which there is no time here."""
+    write_wav(tmp_path / "long.wav", np.tile(samples_of(ANGRY), 60))
+    page = visit()
+    page.route(
+        re.compile(r"recognize\?.*GRANULARITY_FRAME"),
+        lambda route: route.fulfill(status=413, body='{"detail": "too many numbers"}'),
+    )
+    choose(page, tmp_path / "long.wav")
+    page.get_by_role("slider").press("End")
+    expect(page.locator(".readout")).to_contain_text(re.compile(r"2:17\.\d+ · angry \d+%"))
+    # It is played from the file itself.
+    page.get_by_role("button", name="Play").click()
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+
+
 def test_a_long_recording_says_how_far_it_is_and_can_be_cancelled(
     visit: Visit, tmp_path: Path
 ) -> None:

@@ -42,6 +42,25 @@ export class FrameHistory {
   }
 }
 
+const SEGMENT_HOP = 0.5; // seconds
+
+/** Segments as if they were frames, for recordings too long for frames; null without any scores. */
+export function framesOfSegments(segments) {
+  const scored = segments.filter(({ emotion }) => emotion);
+  if (!scored.length) return null;
+  const labels = scored[0].emotion.scores.map(({ label }) => label);
+  const count = Math.ceil(scored.at(-1).end / SEGMENT_HOP);
+  const probabilities = new Float32Array(count * labels.length);
+  for (const { start, end, emotion } of scored) {
+    const row = emotion.scores.map(({ probability }) => probability);
+    const last = Math.min(Math.ceil(end / SEGMENT_HOP), count);
+    for (let frame = Math.round(start / SEGMENT_HOP); frame < last; frame++) {
+      probabilities.set(row, frame * labels.length);
+    }
+  }
+  return { labels, start: 0, hop: SEGMENT_HOP, count, probabilities };
+}
+
 /** Probabilities of the frame at `time`, a value a label; null where there is none. */
 export function frameAt({ labels, start, hop, count, probabilities }, time) {
   const frame = Math.floor((time - start) / hop + 1e-6);

@@ -5,7 +5,7 @@ import { colorOf } from "./colors.js";
 import { clock, spanText } from "./clock.js";
 import { downloadsOf } from "./download.js";
 import { element, icon } from "./dom.js";
-import { frameAt } from "./frames.js";
+import { frameAt, framesOfSegments } from "./frames.js";
 import { labelText, percent, t } from "./i18n.js";
 import { notesOf } from "./notes.js";
 import { Peaks } from "./peaks.js";
@@ -108,7 +108,8 @@ export class ResultView {
   }
 
   _overTime(shown, readings) {
-    const { frames, audio, metadata } = shown;
+    const { audio, metadata } = shown;
+    const frames = shown.frames ?? framesOfSegments(shown.segments);
     if (!frames && !audio) return null;
     this._timeline = new Timeline();
     this._timeline.set(setting("kind"));
@@ -121,7 +122,7 @@ export class ResultView {
       duration,
       frames,
       peaks: audio ? Peaks.of(audio, RATE) : null,
-      stretches: readings.stretches,
+      stretches: readings.stretches.length ? readings.stretches : turnsOf(shown.segments),
       alerts: readings.alerts,
     };
     this._readout = element("output", { class: "readout" });
@@ -207,10 +208,7 @@ export class ResultView {
 
   _segments(segments) {
     if (!segments.length) return null;
-    const turns = segments
-      .filter(({ emotion }) => emotion)
-      .map(({ start, end, emotion }) => ({ start, end, label: emotion.label, probability: emotion.confidence }));
-    return this._turns(t("segments"), turns, 0, element("p", { class: "faint" }, t("segments.text")));
+    return this._turns(t("segments"), turnsOf(segments), 0, element("p", { class: "faint" }, t("segments.text")));
   }
 
   /** A list of times with an emotion each; choosing one goes there. */
@@ -257,6 +255,12 @@ export class ResultView {
     );
   }
 }
+
+/** Segments as stretches of their leading labels. */
+const turnsOf = (segments) =>
+  segments
+    .filter(({ emotion }) => emotion)
+    .map(({ start, end, emotion }) => ({ start, end, label: emotion.label, probability: emotion.confidence }));
 
 /** How sure a result is, as a word's key. */
 function sureness({ confidence, margin }) {
