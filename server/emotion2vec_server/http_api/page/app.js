@@ -283,7 +283,11 @@ class Page {
   _speak() {
     translate(document);
     document.title = `${t("title")} · emotion2vec`;
-    showExamples(byId("examples"), (files) => this._take(files));
+    showExamples(
+      byId("examples"),
+      (files) => this._take(files),
+      () => this._say(t("error.network.title"), t("error.network")),
+    );
     this._showShelf();
     this._showChosen();
   }

@@ -61,15 +61,17 @@ async function filesIn(entry) {
   }
 }
 
-/** Buttons that take an example. */
-export function showExamples(place, take) {
-  const buttons = EXAMPLES.map(([words, name]) =>
-    element("button", { type: "button", class: "chip", on: { click: () => fetchExample(name).then(take) } }, t(words)),
-  );
+/** Buttons that take an example; `fail` is called where it can't be had. */
+export function showExamples(place, take, fail) {
+  const buttons = EXAMPLES.map(([words, name]) => {
+    const click = () => fetchExample(name).then(take, fail);
+    return element("button", { type: "button", class: "chip", on: { click } }, t(words));
+  });
   place.replaceChildren(...buttons);
 }
 
 async function fetchExample(name) {
   const response = await fetch(`samples/${name}`);
+  if (!response.ok) throw new Error(response.statusText);
   return [new File([await response.blob()], name)];
 }
