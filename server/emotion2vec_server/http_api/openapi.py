@@ -100,7 +100,12 @@ def text(*statuses: int, problems: bool = False) -> dict[str, Any]:
 def install(app: FastAPI) -> None:
     """Adds the schemas that the routes speak of to what FastAPI says."""
     schema = app.openapi()
-    components = schema.setdefault("components", {}).setdefault("schemas", {})
+    schema.setdefault("components", {})["securitySchemes"] = {
+        "token": {"type": "http", "scheme": "bearer"}
+    }
+    # With and without: it depends on --token-file.
+    schema["security"] = [{}, {"token": []}]
+    components = schema["components"].setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):
         components.pop(name, None)
     components |= {**schemas_of(*_REPLIES), "Problem": _PROBLEM}

@@ -13,6 +13,20 @@ _AUDIO: Final = audio_pb2.AudioConfig.DESCRIPTOR.fields_by_name
 _REQUEST_ID = "request_id"
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 _MOST = 2**32 - 1
+_DESCRIPTIONS: Final = {
+    "model": "Name of the model; without it the server's default.",
+    "granularity": "FRAME: also the scores of every frame, one each 20 ms.",
+    "return_embedding": "Also the embedding of the whole: the mean of the frames'.",
+    "return_frame_embeddings": "Also one embedding a frame.",
+    "return_processed_audio": "Also what the model heard: 16 kHz, mono, 16 bits.",
+    "allowed_labels": "Score only these; probabilities are renormalised over them.",
+    "channels": "MIX averages the channels into one, SEPARATE recognises each by itself.",
+    "speech_only": "Pool the result and the embedding over the frames with speech.",
+    "encoding": "Raw samples need it; a container is found out from its first bytes.",
+    "sample_rate_hertz": "Raw samples only, and needed there: 8000 to 192000.",
+    "channel_count": "Raw samples only: 1 to 8, 1 if not given.",
+    _REQUEST_ID: "Comes back with the answer, and stands in the log.",
+}
 
 
 def recording_config(fields: Iterable[tuple[str, str]]) -> service_pb2.RecordingConfig:
@@ -39,7 +53,7 @@ def recording_config(fields: Iterable[tuple[str, str]]) -> service_pb2.Recording
 def openapi_parameters() -> list[dict[str, Any]]:
     """All of them, as OpenAPI describes parameters of a query."""
     found = [_openapi(field) for field in (*_CONFIG.values(), *_AUDIO.values())]
-    return [*found, {"name": _REQUEST_ID, "in": "query", "schema": {"type": "string"}}]
+    return [*found, _parameter(_REQUEST_ID, {"type": "string"})]
 
 
 def _openapi(field: Any) -> dict[str, Any]:
@@ -54,7 +68,11 @@ def _openapi(field: Any) -> dict[str, Any]:
         one = {"type": "string"}
     if field.is_repeated:
         one = {"type": "array", "items": one}
-    return {"name": field.name, "in": "query", "schema": one}
+    return _parameter(field.name, one)
+
+
+def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "schema": schema, "description": _DESCRIPTIONS[name]}
 
 
 def _set(message: Any, field: Any, value: str) -> None:

@@ -69,7 +69,7 @@ class Recognition:
         self._executor = ThreadPoolExecutor(_RENDER_THREADS, "render")
 
     async def recognize(self, request: Request) -> Response:
-        """One recording."""
+        """One recording of any length; `Accept` chooses the form of the answer."""
         try:
             form = acceptable(request.headers.get("accept", ""))
         except RequestError as error:
