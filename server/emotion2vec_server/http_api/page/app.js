@@ -162,14 +162,19 @@ class Page {
         target.disabled = false;
       }
     };
-    return element("button", { type: "button", class: "chip", on: { click: fetch } }, t("download.zip"));
+    const properties = { type: "button", class: "chip", on: { click: fetch } };
+    return element("button", properties, t("download.zip"));
   }
 
   _working(recording) {
     return element(
       "div",
       { class: "working" },
-      element("div", { class: "pulse", "aria-hidden": "true" }, ...Array.from({ length: 5 }, () => element("span"))),
+      element(
+        "div",
+        { class: "pulse", "aria-hidden": "true" },
+        ...Array.from({ length: 5 }, () => element("span")),
+      ),
       element("p", {}, t("working", { name: recording.name })),
       element("p", { class: "faint", id: "working-state" }, stateText(recording)),
       element("button", { type: "button", class: "quiet", on: { click: () => this._remove(recording) } }, t("cancel")),
@@ -250,7 +255,11 @@ class Page {
     const chosen = this._models.find(({ name }) => name === setting("model")) ?? standard;
     if (!chosen) return;
     const select = byId("model");
-    select.replaceChildren(...this._models.map(({ name }) => element("option", { value: name, selected: name === chosen.name }, name)));
+    select.replaceChildren(
+      ...this._models.map(({ name }) =>
+        element("option", { value: name, selected: name === chosen.name }, name),
+      ),
+    );
     byId("model-choice").hidden = this._models.length < 2;
     byId("demo").hidden = !chosen.is_demo;
   }

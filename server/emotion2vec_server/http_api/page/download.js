@@ -26,9 +26,10 @@ export function downloadsOf(name, reply, result) {
     result.embedding && ["download.npy", "embedding.npy", () => npyOf(result.embedding)],
     result.audio && ["download.wav", "processed_audio.wav", () => wavOf(result.audio, 16000)],
   ].filter(Boolean);
-  return offers.map(([key, ending, make]) =>
-    element("button", { type: "button", class: "chip", on: { click: () => save(make(), `${stem}.${ending}`) } }, t(key)),
-  );
+  return offers.map(([key, ending, make]) => {
+    const click = () => save(make(), `${stem}.${ending}`);
+    return element("button", { type: "button", class: "chip", on: { click } }, t(key));
+  });
 }
 
 /** The reply as the server gave it, but for the audio, which is a file of its own. */
