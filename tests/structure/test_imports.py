@@ -69,6 +69,7 @@ DOORS = {
     ),
     "emotion2vec_server": (
         Door("emotion2vec.v1", "emotion2vec-protos", {"grpc_api"}),
+        Door("filelock", "filelock", {"process.hub_models"}),
         Door("google.protobuf", "protobuf", {"grpc_api"}),
         Door("google.rpc", "googleapis-common-protos", {"grpc_api.status"}),
         Door("grpc", "grpcio", {"grpc_api"}),
@@ -76,6 +77,7 @@ DOORS = {
         Door("grpc_reflection", "grpcio-reflection", {"grpc_api.server"}),
         Door("grpc_status", "grpcio-status", {"grpc_api.status"}),
         Door("numpy", "numpy", EVERYWHERE),
+        Door("platformdirs", "platformdirs", {"process.hub_models"}),
         Door("prometheus_client", "prometheus-client", {"process.metrics"}),
         Door("pydantic", "pydantic", {"process.settings"}),
         Door(
@@ -140,7 +142,7 @@ DOORS = {
         Door("onnxruntime", "onnxruntime", {"graph_runner"}),
         Door("platformdirs", "platformdirs", {"engine"}),
         Door("pydantic", "pydantic", {"__main__", "config"}),
-        Door("rich", "rich", {"__main__", "parity"}),
+        Door("rich", "rich", {"__main__", "parity", "step_bar"}),
         Door("soundfile", "soundfile", {"demo.recordings"}),
         Door("torch", "torch", EVERYWHERE),
         Door("yaml", "pyyaml", {"layout"}),
