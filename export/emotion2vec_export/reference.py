@@ -54,7 +54,7 @@ class FunAsr:
         self._has_classifier = classes is not None
         threads = torch.get_num_threads()
         # It copies what it loads: mapped, that is in memory once more, and not twice.
-        with _quiet(), config.patch({"load.mmap": True}):
+        with _quiet(), config.patch({"load.mmap": True}):  # type: ignore[attr-defined]
             import funasr
 
             self.version: str = funasr.__version__

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from emotion2vec_runtime.backends.onnx_runtime import available_providers
-from emotion2vec_runtime.bundle import MANIFEST, load_bundle
+from emotion2vec_runtime.bundle import MANIFEST, Manifest, load_bundle
 from emotion2vec_runtime.errors import BundleError, ConfigError, LoadError
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
@@ -46,7 +46,7 @@ def bundle_directory(model: Path, *, precision: str, provider: str) -> Path:
     name = model.as_posix()
     wanted = _precisions(precision, provider)
     bundle = user_cache_path("emotion2vec-server", appauthor=False) / "bundles" / name
-    if _holds(bundle, wanted):
+    if not _missing(wanted, _manifest(bundle)):
         return bundle
     if find_spec(_EXPORTER) is None:
         raise ConfigError(
@@ -58,8 +58,8 @@ def bundle_directory(model: Path, *, precision: str, provider: str) -> Path:
     try:
         bundle.parent.mkdir(parents=True, exist_ok=True)
         with _only_one(bundle):
-            if not _holds(bundle, wanted):
-                _export(name, bundle, wanted)
+            if missing := _missing(wanted, _manifest(bundle)):
+                _export(name, bundle, missing)
     except OSError as error:
         raise LoadError(f"can't write to the cache, {bundle.parent}: {error.strerror}") from error
     return bundle
@@ -79,16 +79,26 @@ def _precisions(precision: str, provider: str) -> tuple[str, ...]:
     return ("fp32", "int8" if provider == "cpu" else "fp16")
 
 
-def _holds(bundle: Path, wanted: Sequence[str]) -> bool:
-    """Whether every form that is wanted is there, or was refused when it was made."""
+def _manifest(bundle: Path) -> Manifest | None:
+    """Of a bundle in the cache; None where there is none that can be read."""
     if not (bundle / MANIFEST).is_file():
-        return False
+        return None
     try:
-        manifest = load_bundle(bundle).manifest
+        return load_bundle(bundle).manifest
     except BundleError as error:
         _log.warning(f"{bundle} is exported again: {error}")
-        return False
-    return {*wanted} <= {form.precision for form in (*manifest.artifacts, *manifest.refused)}
+        return None
+
+
+def _missing(wanted: Sequence[str], manifest: Manifest | None) -> tuple[str, ...]:
+    """What to export: nothing, or all that is wanted and there; a refused form is not tried again."""
+    if manifest is None:
+        return tuple(wanted)
+    held = [artifact.precision for artifact in manifest.artifacts]
+    refused = [refusal.precision for refusal in manifest.refused]
+    if {*wanted} <= {*held, *refused}:
+        return ()
+    return tuple(dict.fromkeys((*wanted, *held)))
 
 
 def _only_one(bundle: Path) -> FileLock:
@@ -101,17 +111,14 @@ def _only_one(bundle: Path) -> FileLock:
     return lock
 
 
-def _arguments(name: str, bundle: Path, wanted: Sequence[str]) -> list[str]:
-    return [name, "--output", str(bundle), "--precision", *wanted]
+def _arguments(name: str, bundle: Path, precisions: Sequence[str]) -> list[str]:
+    return [name, "--output", str(bundle), "--precision", *precisions]
 
 
-def _export(name: str, bundle: Path, wanted: Sequence[str]) -> None:
+def _export(name: str, bundle: Path, precisions: Sequence[str]) -> None:
     _log.info(f"exporting {name} to {bundle}, once; this takes minutes")
-    command = [sys.executable, "-m", _EXPORTER, *_arguments(name, bundle, wanted)]
-    try:
-        load_bundle(bundle)
-    except BundleError:
-        command.append("--replace")
+    # The hub may have other weights by now, which no form of the old ones goes with.
+    command = [sys.executable, "-m", _EXPORTER, *_arguments(name, bundle, precisions), "--replace"]
     # Its tables too: a server's stdout says nothing.
     process = subprocess.Popen(  # noqa: S603 (no shell, and the name has an id's form)
         command, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno()
