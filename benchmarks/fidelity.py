@@ -25,6 +25,7 @@ from emotion2vec_export.checkpoint import read_checkpoint
 from emotion2vec_export.destination import Destination
 from emotion2vec_export.pipeline import export_bundle
 from emotion2vec_export.precision import RECIPES
+from emotion2vec_export.requirements import Requirements
 from emotion2vec_runtime.arrays import Float32
 from emotion2vec_runtime.backends.select import load_backend
 from emotion2vec_runtime.bundle import Bundle, Parity, Precision, load_bundle
@@ -207,7 +208,11 @@ def demo() -> Iterator[Bundle]:
 class _Silent:
     """Progress of an export that nobody watches."""
 
+    def begin(self, steps: int, needed: Requirements) -> None: ...
+
     def step(self, what: str) -> None: ...
+
+    def detail(self, what: str) -> None: ...
 
     def measured(self, precision: str, parity: Parity) -> None: ...
 

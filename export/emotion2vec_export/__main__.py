@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import re
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from emotion2vec_runtime.bundle import ModelName, Parity
+from emotion2vec_runtime.bundle import ModelName
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
-from rich.status import Status
 
 from emotion2vec_export.errors import ExportError
 from emotion2vec_export.hub import HUBS, Fetched, download, is_hub_id
@@ -25,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     stderr = Console(stderr=True)
     try:
-        _export(options, stderr)
+        with _ending_in_order(signal.SIGTERM, signal.SIGHUP):
+            _export(options, stderr)
     except ExportError as error:
         message = " ".join(str(error).split())
         stderr.print(f"error: {message}", markup=False, highlight=False, soft_wrap=True)
@@ -80,44 +82,26 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-class _Progress:
-    """Shows the step at hand on stderr, and the parity tables on stdout."""
-
-    def __init__(self, status: Status) -> None:
-        self._status = status
-
-    def step(self, what: str) -> None:
-        self._status.update(what)
-
-    def measured(self, precision: str, parity: Parity) -> None:
-        from emotion2vec_export.parity import parity_table
-
-        Console().print(parity_table(precision, parity))
-
-    def unmeasured(self, precision: str, why: str) -> None:
-        Console(stderr=True).print(
-            f"warning: {precision} was not compared with FunASR: {why}. The server takes it only "
-            "when told --provider tensorrt.",
-            soft_wrap=True,
-        )
-
-    def kept(self, what: str) -> None:
-        Console(stderr=True).print(f"keeping {what}, which the bundle holds already")
-
-
 def _export(options: argparse.Namespace, stderr: Console) -> None:
     with stderr.status("loading the tools"):
         # They take seconds to import, and --help and usage errors need none of them.
         from emotion2vec_export.checkpoint import read_checkpoint
         from emotion2vec_export.destination import Destination
         from emotion2vec_export.pipeline import describe_refusal, export_bundle
+        from emotion2vec_export.step_bar import StepBar
+
+        if options.engine:
+            from emotion2vec_export.engine import find_builder
+
+            find_builder()
 
     destination = Destination(options.output, replace=options.replace)
     found = _find(options.source, options.hub)
-    with stderr.status(f"reading {found.directory}") as status:
+    with stderr.status(f"reading {found.directory}"):
         checkpoint = read_checkpoint(found.directory, allow_extra=options.allow_extra_weights)
-        if checkpoint.classes is None:
-            stderr.print("The checkpoint has no classifier: the bundle will give embeddings only.")
+    if checkpoint.classes is None:
+        stderr.print("The checkpoint has no classifier: the bundle will give embeddings only.")
+    with StepBar(stderr) as progress:
         manifest = export_bundle(
             checkpoint,
             destination,
@@ -125,7 +109,7 @@ def _export(options: argparse.Namespace, stderr: Console) -> None:
             source=found.source,
             commit=found.commit,
             precisions=tuple(dict.fromkeys(options.precision)),
-            progress=_Progress(status),
+            progress=progress,
             engine=options.engine is not None,
             demo=options.demo,
         )
@@ -138,6 +122,21 @@ def _export(options: argparse.Namespace, stderr: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+@contextmanager
+def _ending_in_order(*signals: signal.Signals) -> Iterator[None]:
+    """Within it these end the command as Ctrl-C does: what is half done is removed."""
+
+    def end(number: int, _frame: object) -> None:
+        sys.exit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _find(source: str, hub: str | None) -> Fetched:

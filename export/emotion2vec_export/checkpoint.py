@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from emotion2vec_export.config import ModelConfig, parse_model_config
 from emotion2vec_export.errors import ExportError
 from emotion2vec_export.labels import UNKNOWN_TOKEN, Classes, parse_tokens
 from emotion2vec_export.layout import Layout, first_line, read_config
-from emotion2vec_export.weights import HEAD, rename, select_weights
+from emotion2vec_export.weights import HEAD, renamed, select_weights
 
 _NESTED = ("state_dict", "model_state_dict", "model")
 """Keys that FunASR looks through, in this order, to find the weights in a checkpoint."""
@@ -32,7 +33,9 @@ class Checkpoint:
     classes: Classes | None
     """None for a checkpoint without a classifier: it gives embeddings only."""
     weights: dict[str, Tensor]
-    """float32, under FunASR's names."""
+    """float32, under FunASR's names. They lie in the file, and are read where they are used."""
+    stored: dict[str, Tensor]
+    """The same as the file has them: its names, its types."""
     sha256: str
     """Of the file of weights."""
 
@@ -52,16 +55,20 @@ def read_checkpoint(directory: Path, *, allow_extra: bool = False) -> Checkpoint
     files = Layout(directory)
     options = read_config(files.config)
     config = parse_model_config(options.get("model_conf"))
-    state = rename(_read_state(files.weights), _scope_map(options))
+    scope_map = _scope_map(options)
+    stored = _read_state(files.weights)
+    names = {name: renamed(name, scope_map) for name in stored}
+    state = {names[name]: value for name, value in stored.items()}
     classes = None
     if not state.keys().isdisjoint(HEAD):
         classes = parse_tokens(_read_tokens(files, options))
     weights = select_weights(
         config, classes.total if classes else 0, state, allow_extra=allow_extra
     )
+    stored = {name: value for name, value in stored.items() if names[name] in weights}
     with files.weights.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return Checkpoint(directory, config, classes, weights, sha256)
+    return Checkpoint(directory, config, classes, weights, stored, sha256)
 
 
 def _scope_map(options: Mapping[str, Any]) -> list[str]:
@@ -115,9 +122,13 @@ def _check_tokens(tokens: Sequence[str], options: Mapping[str, Any]) -> None:
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:
-    """Loads the weights with `weights_only=True`: a pickle that calls anything is refused."""
+    """Loads the weights with `weights_only=True`: a pickle that calls anything is refused.
+
+    They stay in the file: what training keeps beside them, twice their size, is never read. Only
+    PyTorch before 1.6 wrote files for which that is not possible.
+    """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
     except pickle.UnpicklingError as error:
         raise ExportError(
             f"{path} is not loaded: it holds more than weights, which could run code, or is no "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from emotion2vec_runtime.bundle import (
 from emotion2vec_runtime.errors import BundleError
 
 from emotion2vec_export.errors import ExportError
+from emotion2vec_export.workplace import Workplace
 
 Form = tuple[Kind, Precision]
 """Kind and precision: a bundle holds one artefact of each."""
@@ -36,7 +36,9 @@ class Destination:
             replace: whether the bundle there is to go, whatever it holds.
         """
         self._directory = directory
+        self._workplace = Workplace(directory)
         self._held: Bundle | None = None
+        self._workplace.recover()
         if not directory.exists():
             return
         if not (directory / MANIFEST).is_file():
@@ -44,6 +46,10 @@ class Destination:
                 raise ExportError(f"{directory} exists and is no bundle; name a new directory")
         elif not replace:
             self._held = self._read()
+
+    @property
+    def directory(self) -> Path:
+        return self._directory
 
     def check(self, revision: str, labels: tuple[Label, ...], asked: Collection[Form]) -> None:
         """Raises ExportError where writing the `asked` forms of a model would lose others.
@@ -65,6 +71,11 @@ class Destination:
                 f"{self._directory} holds a TensorRT engine of its fp16 graph; add --engine "
                 "tensorrt, leave fp16 out, or give the engine up with --replace"
             )
+
+    def kept_bytes(self, asked: Collection[Form]) -> int:
+        """Size of the files that `keep` may copy."""
+        held = self._held.manifest.artifacts if self._held else ()
+        return sum(e.size for item in held if form_of(item) not in asked for e in item.files)
 
     def keep(self, made: Collection[Artifact], directory: Path) -> list[Artifact]:
         """Copies what the bundle holds beyond `made` into `directory`, where the new one grows.
@@ -99,29 +110,15 @@ class Destination:
         """A fresh directory beside it that takes its place once the block has succeeded.
 
         Raises:
-            ExportError: a file can't be written.
+            ExportError: a file can't be written, or another export is at work there.
         """
         output = self._directory
         try:
-            output.parent.mkdir(parents=True, exist_ok=True)
-            fresh = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
-        except OSError as error:
-            raise ExportError(f"can't write beside {output}: {error.strerror}") from error
-        try:
-            yield fresh
-            fresh.chmod(0o755)
-            if output.exists():
-                # A directory that is not empty can't be renamed over: set the old bundle aside.
-                old = Path(tempfile.mkdtemp(prefix=f".{output.name}.old.", dir=output.parent))
-                output.rename(old / output.name)
-                fresh.rename(output)
-                shutil.rmtree(old)
-            else:
-                fresh.rename(output)
+            with self._workplace.claim() as fresh:
+                yield fresh
+                self._workplace.replace()
         except OSError as error:
             raise ExportError(f"can't write {output}: {error.strerror or error}") from error
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
 
     def _forms(self) -> set[Form]:
         return {form_of(item) for item in self._held.manifest.artifacts} if self._held else set()

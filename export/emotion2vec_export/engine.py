@@ -12,7 +12,7 @@ The graph states its types, so nothing is left to the builder but speed.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,27 @@ def profiles(frame_field: int) -> tuple[Profile, ...]:
     )
 
 
+def find_builder() -> tuple[Library, Sequence[cuda.Device]]:
+    """The library that builds engines here, and the cards that are here.
+
+    Raises:
+        ExportError: no TensorRT is installed, or it needs a card.
+    """
+    library = next(iter(installed_libraries().values()), None)
+    if library is None:
+        raise ExportError(
+            "--engine tensorrt: no TensorRT is installed; install emotion2vec-export[tensorrt] for "
+            "data-centre cards, or emotion2vec-export[tensorrt-rtx] for RTX cards"
+        )
+    cards = cuda.devices()
+    if library.name == "tensorrt" and not cards:
+        raise ExportError(
+            "--engine tensorrt: TensorRT builds for the card that is there, and CUDA finds none; "
+            "tensorrt_rtx builds without one"
+        )
+    return library, cards
+
+
 def build_engine(
     graph: Path, directory: Path, *, frame_field: int, onnx_sha256: str, say: Say
 ) -> tuple[Path, Engine]:
@@ -68,18 +89,7 @@ def build_engine(
     Raises:
         ExportError: no TensorRT is installed, it needs a card, or it can't compile the graph.
     """
-    library = next(iter(installed_libraries().values()), None)
-    if library is None:
-        raise ExportError(
-            "--engine tensorrt: no TensorRT is installed; install emotion2vec-export[tensorrt] for "
-            "data-centre cards, or emotion2vec-export[tensorrt-rtx] for RTX cards"
-        )
-    cards = cuda.devices()
-    if library.name == "tensorrt" and not cards:
-        raise ExportError(
-            "--engine tensorrt: TensorRT builds for the card that is there, and CUDA finds none; "
-            "tensorrt_rtx builds without one"
-        )
+    library, cards = find_builder()
     builder = _Builder(library, say)
     network = builder.parse(graph)
     config = builder.configure(network, profiles(frame_field))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -35,18 +36,25 @@ from emotion2vec_export.graph import (
 from emotion2vec_export.parity import ParityCheck, require_faithful
 from emotion2vec_export.precision import RECIPES
 from emotion2vec_export.quantization import Fitted
-from emotion2vec_export.reference import FunAsr
+from emotion2vec_export.reference import FunAsr, write_weights
+from emotion2vec_export.requirements import Requirements, requirements
 from emotion2vec_export.step import Step, positional_context
 from emotion2vec_export.stepping import StepCheck, Stepped
 from emotion2vec_export.weights import load_model
 
+_COMMON_STAGES = 2
+"""Before the forms that are asked for, each of which is one."""
 _TOOLS = ("torch", "onnx", "onnxruntime", "funasr", "emotion2vec-export")
 
 
 class Progress(Protocol):
     """Hears how an export goes on."""
 
+    def begin(self, steps: int, needed: Requirements) -> None: ...
+
     def step(self, what: str) -> None: ...
+
+    def detail(self, what: str) -> None: ...
 
     def measured(self, precision: str, parity: Parity) -> None: ...
 
@@ -82,12 +90,17 @@ def export_bundle(
     # First fp32: where it fails, nothing else is worth its time.
     graphs = sorted(dict.fromkeys(graphs), key=lambda precision: precision != "fp32")
     asked: list[Form] = [("onnx", precision) for precision in graphs]
+    stages = _COMMON_STAGES
     if may_step(checkpoint):
+        stages += 1
         asked += [("step", name) for name in graphs if RECIPES[name].convert_step is not None]
     asked += [("tensorrt", "fp16")] if engine else []
     revision = f"sha256:{checkpoint.sha256}"
     labels = checkpoint.classes.labels if checkpoint.classes else ()
     destination.check(revision, labels, asked)
+    needed = requirements(checkpoint, asked, destination.kept_bytes(asked))
+    needed.check_disk(destination.directory)
+    progress.begin(stages + len(asked), needed)
     with destination.replacing() as directory:
         audio = checkpoint.config.audio
         artifacts, refused = _Forms(checkpoint, directory, progress).make(asked)
@@ -140,22 +153,35 @@ class _Forms:
     def __init__(self, checkpoint: Checkpoint, directory: Path, progress: Progress) -> None:
         self._directory = directory
         self._progress = progress
-        progress.step("exporting the graph")
-        self._flat = directory / "flat.onnx"
-        self._fitted: dict[Precision, Fitted | None] = {}
-        self._flat_step = directory / "flat.step.onnx"
         self._config = checkpoint.config
+        self._fitted: dict[Precision, Fitted | None] = {}
+        self._frame_field = checkpoint.config.audio.frame_field
+        # One after the other, so that the model is never in memory twice.
+        progress.step("loading FunASR, and hearing what it says of the test audio")
+        self._check = self._hear(checkpoint)
+        progress.step("exporting the graph")
+        self._flat, self._flat_step = directory / "flat.onnx", directory / "flat.step.onnx"
+        self._trace(checkpoint)
+
+    def _hear(self, checkpoint: Checkpoint) -> ParityCheck:
+        weights = self._directory / "weights.pt"
+        write_weights(checkpoint.stored, weights)
+        reference = FunAsr(checkpoint.directory, checkpoint.classes, weights)
+        check = ParityCheck(reference, self._frame_field)
+        weights.unlink()
+        del reference
+        gc.collect()  # FunASR's model is in circles.
+        return check
+
+    def _trace(self, checkpoint: Checkpoint) -> None:
         model = load_model(checkpoint.config, checkpoint.classes, checkpoint.weights)
         write_graph(model, self._flat)
         if may_step(checkpoint):
-            progress.step("exporting the steps of live streams")
+            self._progress.step("exporting the steps of live streams")
             write_step_graph(Step(model), self._flat_step)
             self._step_check = StepCheck(model)
         del model
-        progress.step("loading FunASR, and hearing what it says of the test audio")
-        self._frame_field = checkpoint.config.audio.frame_field
-        reference = FunAsr(checkpoint.directory, checkpoint.classes)
-        self._check = ParityCheck(reference, self._frame_field)
+        gc.collect()  # torch's graphs are in circles, too.
 
     def make(self, asked: Sequence[Form]) -> tuple[list[Artifact], list[Refusal]]:
         """What passed, and what did not.
@@ -230,16 +256,17 @@ class _Forms:
         fp16 = next((artifact for artifact in made if artifact.precision == "fp16"), None)
         if fp16 is None:
             raise ExportError("the fp16 graph, which it is built from, was refused")
+        self._progress.step("building the TensorRT engine")
         path, engine = build_engine(
             self._directory / fp16.file,
             self._directory,
             frame_field=self._frame_field,
             onnx_sha256=fp16.sha256,
-            say=self._progress.step,
+            say=self._progress.detail,
         )
         parity = None
         if can_run(engine):
-            self._progress.step("comparing the engine with FunASR")
+            self._progress.detail("comparing the engine with FunASR")
             bounds = RECIPES["fp16"].bounds
             parity = self._check.measure(load_engine(path, engine), bounds)
             self._progress.measured("the TensorRT engine", parity)

@@ -8,13 +8,15 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.serialization import config
 
 from emotion2vec_export.errors import ExportError
 from emotion2vec_export.labels import Classes
@@ -29,19 +31,37 @@ class Result(NamedTuple):
     """[T, D]."""
 
 
+def write_weights(stored: Mapping[str, Tensor], path: Path) -> None:
+    """Writes what FunASR needs of a checkpoint, `Checkpoint.stored`, to `path`.
+
+    It would copy whatever else the checkpoint's own file holds, twice: of emotion2vec+ large
+    1.95 GB. The names stay, so it is FunASR that says which weight is which.
+    """
+    torch.save({"model": dict(stored)}, path)
+
+
 class FunAsr:
     """`funasr.AutoModel` of a checkpoint that `read_checkpoint` has accepted."""
 
-    def __init__(self, directory: Path, classes: Classes | None) -> None:
+    def __init__(
+        self, directory: Path, classes: Classes | None, weights: Path | None = None
+    ) -> None:
+        """Loads the model of `directory`, with its own weights or those that `write_weights` wrote.
+
+        Raises:
+            ExportError: FunASR can't load it.
+        """
         self._has_classifier = classes is not None
         threads = torch.get_num_threads()
-        with _quiet():
+        # It copies what it loads: mapped, that is in memory once more, and not twice.
+        with _quiet(), config.patch({"load.mmap": True}):  # type: ignore[attr-defined]
             import funasr
 
             self.version: str = funasr.__version__
             try:
                 self._model = funasr.AutoModel(
                     model=str(directory),
+                    **({} if weights is None else {"init_param": str(weights)}),
                     device="cpu",
                     ncpu=threads,
                     disable_update=True,

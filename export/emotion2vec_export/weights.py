@@ -70,18 +70,17 @@ def load_model(
     return model.requires_grad_(requires_grad=False).eval()
 
 
-def rename(state: Mapping[str, Tensor], scope_map: Sequence[str]) -> dict[str, Tensor]:
-    """Gives weights the names that FunASR looks them up by.
+def renamed(name: str, scope_map: Sequence[str]) -> str:
+    """The name that FunASR looks a weight of the checkpoint up by.
 
     Args:
         scope_map: prefixes in the checkpoint and in FunASR, in turns; "none" is the empty one.
     """
-    renamed = dict(state)
     scopes = ["" if scope.lower() == "none" else scope for scope in (*scope_map, *_DATA_PARALLEL)]
     for source, target in zip(scopes[::2], scopes[1::2], strict=True):
-        for name in [name for name in renamed if source and name.startswith(source)]:
-            renamed[target + name.removeprefix(source)] = renamed.pop(name)
-    return renamed
+        if source and name.startswith(source):
+            name = target + name.removeprefix(source)
+    return name
 
 
 def select_weights(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from emotion2vec_export.requirements import Requirements
 from emotion2vec_export.synthetic import LABELS, Size, write_synthetic
 from emotion2vec_runtime.bundle import Parity
 
@@ -17,7 +18,11 @@ WriteCheckpoint = Callable[..., Path]
 class Silence:
     """Progress that nobody looks at."""
 
+    def begin(self, steps: int, needed: Requirements) -> None: ...
+
     def step(self, what: str) -> None: ...
+
+    def detail(self, what: str) -> None: ...
 
     def measured(self, precision: str, parity: Parity) -> None: ...
 

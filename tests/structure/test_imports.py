@@ -71,6 +71,7 @@ DOORS = {
     "emotion2vec_server": (
         Door("emotion2vec.v1", "emotion2vec-protos", {"grpc_api", "http_api", "wire"}),
         Door("fastapi", "fastapi", {"http_api.app", "http_api.openapi", "http_api.server"}),
+        Door("filelock", "filelock", {"process.hub_models"}),
         Door("google.protobuf", "protobuf", {"grpc_api", "http_api", "wire"}),
         Door("google.rpc", "googleapis-common-protos", {"grpc_api.status"}),
         Door("grpc", "grpcio", {"grpc_api"}),
@@ -80,6 +81,7 @@ DOORS = {
         Door("h11", "h11", {"http_api.connection"}),
         Door("matplotlib", "matplotlib", {"http_api.plot"}),
         Door("numpy", "numpy", EVERYWHERE),
+        Door("platformdirs", "platformdirs", {"process.hub_models"}),
         Door("prometheus_client", "prometheus-client", {"process.metrics"}),
         Door("pydantic", "pydantic", {"process.settings"}),
         Door(
@@ -149,7 +151,7 @@ DOORS = {
         Door("onnxruntime", "onnxruntime", {"graph_runner"}),
         Door("platformdirs", "platformdirs", {"engine"}),
         Door("pydantic", "pydantic", {"__main__", "config"}),
-        Door("rich", "rich", {"__main__", "parity"}),
+        Door("rich", "rich", {"__main__", "parity", "step_bar"}),
         Door("soundfile", "soundfile", {"demo.recordings", "recordings"}),
         Door("torch", "torch", EVERYWHERE),
         Door("yaml", "pyyaml", {"layout"}),

@@ -19,6 +19,7 @@ from emotion2vec_runtime.recognition.runner import Clip, ClipOutput, Runner
 from emotion2vec_server.batching.batcher import Batcher, BatchLimits, BatchRun
 from emotion2vec_server.batching.cost import CostModel, measure
 from emotion2vec_server.process.cores import available_cores, share_cores
+from emotion2vec_server.process.hub_models import bundle_directory
 from emotion2vec_server.process.metrics import Metrics
 from emotion2vec_server.process.priority import give_way
 from emotion2vec_server.process.settings import Settings
@@ -52,7 +53,8 @@ def load_models(
 ) -> list[ServedModel]:
     """Loads and warms up every model of the settings; the demo model where none is named.
 
-    Blocks for seconds: call it off the event loop, in a thread that may give way to it.
+    Blocks for seconds, or minutes where one has to be exported first: call it off the event loop,
+    in a thread that may give way to it.
 
     Args:
         settings: which models, and how to run them.
@@ -61,7 +63,8 @@ def load_models(
             None when it works again.
 
     Raises:
-        LoadError: a bundle is broken, does not fit this machine, or has another's name.
+        LoadError: a bundle is broken, does not fit this machine, or can't be exported.
+        ConfigError: two have one name, or one is an id and the exporter is not installed.
     """
     # The runtime's threads and the batcher's are started here, and so give way, too.
     give_way()
@@ -70,7 +73,11 @@ def load_models(
             "serving the demo model, which knows synthetic speech only; "
             "give --model DIR for a real one"
         )
-    bundles = [load_bundle(path) for path in settings.model or (DEMO_BUNDLE,)]
+    directories = [
+        bundle_directory(model, precision=settings.precision, provider=settings.provider)
+        for model in settings.model
+    ]
+    bundles = [load_bundle(directory) for directory in directories or [DEMO_BUNDLE]]
     _refuse_equal_names(bundles)
     return [_load(bundle, settings, metrics, on_failing) for bundle in bundles]
 

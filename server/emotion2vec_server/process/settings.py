@@ -57,7 +57,10 @@ class Settings(BaseSettings):
     )
 
     model: tuple[Path, ...] = Field(
-        (), description="A bundle directory; may be given several times, the first is the default."
+        (),
+        description="A bundle directory, or a hub's id such as iic/emotion2vec_plus_base, which "
+        "is exported into the user's cache once; may be given several times, the first is the "
+        "default.",
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: Port = Field(50051, description="Port to listen on; 0 picks a free one.")
