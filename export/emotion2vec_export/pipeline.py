@@ -65,7 +65,7 @@ def export_bundle(
     engine: bool = False,
     demo: bool = False,
 ) -> Manifest:
-    """Writes the bundle of a checkpoint, whole or not at all.
+    """Writes the bundle of a checkpoint, whole or not at all; its weights are released on the way.
 
     A precision that differs too much from FunASR is left out, and the manifest says so; all that
     a bundle at `destination` holds of this checkpoint and that is not made anew is kept. With
@@ -153,6 +153,7 @@ class _Forms:
     def _trace(self, checkpoint: Checkpoint) -> Path:
         flat = self._directory / "flat.onnx"
         write_graph(load_model(checkpoint.config, checkpoint.classes, checkpoint.weights), flat)
+        checkpoint.release()
         gc.collect()  # And so are torch's graphs.
         return flat
 
