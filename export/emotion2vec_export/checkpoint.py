@@ -39,6 +39,11 @@ class Checkpoint:
     sha256: str
     """Of the file of weights."""
 
+    def release(self) -> None:
+        """Lets go of the weights, and so of the memory that they were read into."""
+        self.weights.clear()
+        self.stored.clear()
+
 
 def read_checkpoint(directory: Path, *, allow_extra: bool = False) -> Checkpoint:
     """Reads `config.yaml`, the token list and the weights of a FunASR directory.

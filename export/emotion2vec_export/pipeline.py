@@ -75,7 +75,7 @@ def export_bundle(
     engine: bool = False,
     demo: bool = False,
 ) -> Manifest:
-    """Writes the bundle of a checkpoint, whole or not at all.
+    """Writes the bundle of a checkpoint, whole or not at all; its weights are released on the way.
 
     A precision that differs too much from FunASR is left out, and the manifest says so; all that
     a bundle at `destination` holds of this checkpoint and that is not made anew is kept. With
@@ -173,6 +173,7 @@ class _Forms:
         gc.collect()  # FunASR's model is in circles.
         return check
 
+<<<<<<< HEAD
     def _trace(self, checkpoint: Checkpoint) -> None:
         model = load_model(checkpoint.config, checkpoint.classes, checkpoint.weights)
         write_graph(model, self._flat)
@@ -182,6 +183,14 @@ class _Forms:
             self._step_check = StepCheck(model)
         del model
         gc.collect()  # torch's graphs are in circles, too.
+=======
+    def _trace(self, checkpoint: Checkpoint) -> Path:
+        flat = self._directory / "flat.onnx"
+        write_graph(load_model(checkpoint.config, checkpoint.classes, checkpoint.weights), flat)
+        checkpoint.release()
+        gc.collect()  # And so are torch's graphs.
+        return flat
+>>>>>>> export
 
     def make(self, asked: Sequence[Form]) -> tuple[list[Artifact], list[Refusal]]:
         """What passed, and what did not.

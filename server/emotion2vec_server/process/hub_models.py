@@ -22,6 +22,7 @@ from platformdirs import user_cache_path
 _EXPORTER = "emotion2vec_export"
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*|emotion2vec_[a-z_]+", re.ASCII)
 """`iic/emotion2vec_plus_base`, or FunASR's short name for it."""
+_WAITING_LOG_SECONDS = 30.0
 _log = logging.getLogger(__name__)
 
 
@@ -91,7 +92,7 @@ def _manifest(bundle: Path) -> Manifest | None:
 
 
 def _missing(wanted: Sequence[str], manifest: Manifest | None) -> tuple[str, ...]:
-    """What to export: nothing, or all that is wanted and there; a refused form is not tried again."""
+    """What to export: nothing, or all that is wanted or there. What was refused stays refused."""
     if manifest is None:
         return tuple(wanted)
     held = [artifact.precision for artifact in manifest.artifacts]
@@ -103,12 +104,15 @@ def _missing(wanted: Sequence[str], manifest: Manifest | None) -> tuple[str, ...
 
 def _only_one(bundle: Path) -> FileLock:
     lock = FileLock(bundle.with_name(f".{bundle.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        _log.info(f"another server is exporting {bundle.name}: waiting for it")
-        lock.acquire()
-    return lock
+    patience = 0.0
+    while True:
+        try:
+            lock.acquire(timeout=patience)
+        except Timeout:
+            _log.info(f"another server is exporting {bundle.name}: waiting for it")
+            patience = _WAITING_LOG_SECONDS
+        else:
+            return lock
 
 
 def _arguments(name: str, bundle: Path, precisions: Sequence[str]) -> list[str]:
