@@ -173,7 +173,6 @@ class _Forms:
         gc.collect()  # FunASR's model is in circles.
         return check
 
-<<<<<<< HEAD
     def _trace(self, checkpoint: Checkpoint) -> None:
         model = load_model(checkpoint.config, checkpoint.classes, checkpoint.weights)
         write_graph(model, self._flat)
@@ -182,15 +181,8 @@ class _Forms:
             write_step_graph(Step(model), self._flat_step)
             self._step_check = StepCheck(model)
         del model
-        gc.collect()  # torch's graphs are in circles, too.
-=======
-    def _trace(self, checkpoint: Checkpoint) -> Path:
-        flat = self._directory / "flat.onnx"
-        write_graph(load_model(checkpoint.config, checkpoint.classes, checkpoint.weights), flat)
         checkpoint.release()
-        gc.collect()  # And so are torch's graphs.
-        return flat
->>>>>>> export
+        gc.collect()  # torch's graphs are in circles, too.
 
     def make(self, asked: Sequence[Form]) -> tuple[list[Artifact], list[Refusal]]:
         """What passed, and what did not.
