@@ -265,7 +265,7 @@ def test_a_bundle_may_hold_int8_alone(published: Export, silence, tmp_path: Path
         progress=silence,
     )
     bundle = load_bundle(tmp_path / "bundle")
-    (artifact,) = bundle.manifest.artifacts
+    artifact, _ = bundle.manifest.artifacts
     parity = artifact.parity
     assert parity is not None
     assert {row.case.partition(",")[0] for row in parity.rows if not row.decides} == {
