@@ -131,7 +131,11 @@ def _ending_in_order(*signals: signal.Signals) -> Iterator[None]:
     def end(number: int, _frame: object) -> None:
         sys.exit(128 + number)
 
-    before = {number: signal.signal(number, end) for number in signals}
+    # What nohup has ignored stays ignored.
+    before = {number: signal.getsignal(number) for number in signals}
+    before = {number: old for number, old in before.items() if old is not signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, end)
     try:
         yield
     finally:

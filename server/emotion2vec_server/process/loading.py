@@ -66,6 +66,11 @@ def load_models(
         LoadError: a bundle is broken, does not fit this machine, or can't be exported.
         ConfigError: two have one name, or one is an id and the exporter is not installed.
     """
+    # Before it gives way: an export would inherit that, with nobody to give way to.
+    directories = [
+        bundle_directory(model, precision=settings.precision, provider=settings.provider)
+        for model in settings.model
+    ]
     # The runtime's threads and the batcher's are started here, and so give way, too.
     give_way()
     if not settings.model:
@@ -73,10 +78,6 @@ def load_models(
             "serving the demo model, which knows synthetic speech only; "
             "give --model DIR for a real one"
         )
-    directories = [
-        bundle_directory(model, precision=settings.precision, provider=settings.provider)
-        for model in settings.model
-    ]
     bundles = [load_bundle(directory) for directory in directories or [DEMO_BUNDLE]]
     _refuse_equal_names(bundles)
     return [_load(bundle, settings, metrics, on_failing) for bundle in bundles]
