@@ -33,7 +33,7 @@ class Steps(Silence):
     def __init__(self) -> None:
         self.said: list[str] = []
 
-    def step(self, what: str) -> None:
+    def detail(self, what: str) -> None:
         self.said.append(what)
 
 
