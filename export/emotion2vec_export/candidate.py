@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from emotion2vec_export.quantization import Fitted
+from emotion2vec_export.fitted import Fitted
 
 
 class Candidate(NamedTuple):

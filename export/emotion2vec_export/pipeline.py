@@ -26,6 +26,7 @@ from emotion2vec_runtime.errors import LoadError
 from emotion2vec_export.checkpoint import Checkpoint
 from emotion2vec_export.destination import Destination, Form
 from emotion2vec_export.errors import ExportError, UnfaithfulError
+from emotion2vec_export.fitted import Fitted
 from emotion2vec_export.graph import (
     OPSET,
     external_data,
@@ -35,7 +36,6 @@ from emotion2vec_export.graph import (
 )
 from emotion2vec_export.parity import ParityCheck, require_faithful
 from emotion2vec_export.precision import RECIPES
-from emotion2vec_export.quantization import Fitted
 from emotion2vec_export.reference import FunAsr, write_weights
 from emotion2vec_export.requirements import Requirements, requirements
 from emotion2vec_export.step import Step, positional_context
@@ -193,6 +193,9 @@ class _Forms:
         made: list[Artifact] = []
         refused: list[Refusal] = []
         for kind, precision in asked:
+            if kind == "step" and any(refusal.precision == precision for refusal in refused):
+                # They have the graph's own matrices.
+                continue
             try:
                 match kind:
                     case "onnx":

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from emotion2vec_runtime.bundle import Precision
 
 from emotion2vec_export.bounds import Bounds
 from emotion2vec_export.candidate import Candidate
 from emotion2vec_export.errors import ExportError
-
-if TYPE_CHECKING:
-    from emotion2vec_export.quantization import Fitted
+from emotion2vec_export.fitted import Fitted
 
 
 @dataclass(frozen=True, slots=True)

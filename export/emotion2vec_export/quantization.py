@@ -29,6 +29,7 @@ from emotion2vec_export.activations import hear
 from emotion2vec_export.candidate import Candidate
 from emotion2vec_export.cpu_graph import shape_for_cpu, shape_step_for_cpu
 from emotion2vec_export.errors import ExportError
+from emotion2vec_export.fitted import Fitted, Layout, Rounded
 from emotion2vec_export.front_end import exactly
 from emotion2vec_export.graph import LOGITS, save_graph
 from emotion2vec_export.levels import (
@@ -39,17 +40,6 @@ from emotion2vec_export.levels import (
     smoothing,
 )
 from emotion2vec_export.nodes import CONTRIB, Nodes, producers, replace
-
-
-class Layout(NamedTuple):
-    """How a row of activations is laid out on the levels."""
-
-    zero_point: int
-    symmetric: bool
-    """Whether a row's scale comes from its largest magnitude, or from its largest value."""
-    lowest: float
-    """What no value is below, if its largest does not tell."""
-
 
 _SYMMETRIC = Layout(ACTIVATION_TOP // 2, symmetric=True, lowest=0.0)
 # GELU is never below -0.16997: few levels are needed there.
@@ -66,20 +56,6 @@ class Product(NamedTuple):
     output: str
     nodes: tuple[onnx.NodeProto, onnx.NodeProto]
     reads_gelu: bool
-
-
-class Rounded(NamedTuple):
-    """One linear layer, rounded."""
-
-    layout: Layout
-    factors: Float32
-    """[K], by which its input is divided and its matrix multiplied before."""
-    columns: Columns
-    bias: Float32
-
-
-Fitted = dict[bytes, Rounded]
-"""What was found on speech for each matrix, by its digest: a step of live streams has the same."""
 
 
 def quantize(graph: Path, directory: Path) -> Iterator[Candidate]:

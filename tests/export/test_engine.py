@@ -88,7 +88,7 @@ def test_an_engine_is_built_for_all_cards(built: Built) -> None:
 
 @without_card
 def test_a_bundle_with_an_engine_that_nothing_here_can_run(built: Built, caplog) -> None:
-    fp32, fp16, engine = built.bundle.manifest.artifacts
+    fp32, fp16, _, engine = built.bundle.manifest.artifacts
     assert (fp32.precision, fp16.precision, engine.precision) == ("fp32", "fp16", "fp16")
     assert engine.engine is not None
     assert engine.engine.onnx_sha256 == fp16.sha256

@@ -33,7 +33,7 @@ def bundle_of() -> MakeBundle:
 
     def make(**passed: bool) -> Bundle:
         demo = load_bundle(DEMO_BUNDLE)
-        (fp32,) = demo.manifest.artifacts
+        fp32 = demo.manifest.artifacts[0]
         artifacts = tuple(
             fp32.model_copy(update={"precision": precision, "parity": parity(0.01 if good else 1)})
             for precision, good in passed.items()

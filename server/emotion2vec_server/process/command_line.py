@@ -11,7 +11,13 @@ from typing import Any
 from pydantic_settings import BaseSettings, CliSettingsSource
 
 _NAME = "emotion2vec-server"
-_PLACEHOLDERS = {"int": "N", "Path": "FILE", "tuple[Path,...]": "DIR", "str": "NAME"}
+_PLACEHOLDERS = {
+    "int": "N",
+    "Path": "FILE",
+    "tuple[Path,...]": "DIR",
+    "tuple[str,...]": "NAME",
+    "str": "NAME",
+}
 """For the types of Python, which say nothing to who reads the help."""
 _NO_DEFAULT = re.compile(r" \(default: (None|\(\))\)")
 

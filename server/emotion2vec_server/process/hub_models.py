@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from emotion2vec_runtime.backends.onnx_runtime import available_providers
 from emotion2vec_runtime.bundle import MANIFEST, Manifest, load_bundle
 from emotion2vec_runtime.errors import BundleError, ConfigError, LoadError
 from filelock import FileLock, Timeout
@@ -76,6 +75,9 @@ def _precisions(precision: str, provider: str) -> tuple[str, ...]:
     if precision != "auto":
         return tuple(dict.fromkeys(("fp32", precision)))
     if provider == "auto":
+        # Where ONNX Runtime is missing, this is where to say so.
+        from emotion2vec_runtime.backends.onnx_runtime import available_providers
+
         provider = next(found.name for found in available_providers() if found.automatic)
     return ("fp32", "int8" if provider == "cpu" else "fp16")
 
