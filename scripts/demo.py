@@ -40,6 +40,7 @@ def main() -> int:
         return fail(f"the server ended with status {server.returncode} instead of 0")
     if recognized or streamed:
         return fail("the client failed; its messages stand above")
+    print("\nThe same in the browser: make serve, and then http://127.0.0.1:8080/")
     return 0
 
 
