@@ -22,9 +22,7 @@ _FRONT_END = (
     *((3 * 512, 512, rows) for rows in (32, 16, 8, 4)),
     *((2 * 512, 512, rows) for rows in (2, 1)),
 )
-"""Products of the front end: K, N, and rows a frame."""
-_ROUNDED = 2
-"""Of these, the first ones are in int8 where the others are (docs/quantization.md)."""
+"""Products of the front end, which stay in float32: K, N, and rows a frame."""
 _POSITIONAL = 5 * SIZE * (SIZE // 16) * 19
 """Multiplications a frame of the grouped convolutions, which stay in float32."""
 _SHAPES = ((SIZE, 3 * SIZE), (SIZE, SIZE), (SIZE, HIDDEN), (HIDDEN, SIZE))
@@ -44,12 +42,11 @@ class Floor:
         """Seconds of all products of one clip."""
         tokens = frames + EXTRA_TOKENS
         blocks = BLOCKS * tokens * sum(k * n for k, n in _SHAPES)
-        front_end = [frames * k * n * rows for k, n, rows in _FRONT_END]
+        front_end = frames * sum(k * n * rows for k, n, rows in _FRONT_END)
         attention = BLOCKS * 2 * tokens**2 * SIZE
-        exact = attention + frames * _POSITIONAL + sum(front_end[_ROUNDED:])
-        rounded = blocks + sum(front_end[:_ROUNDED])
+        exact = attention + frames * _POSITIONAL + front_end
         rate = self.int8 if precision == "int8" else self.float32
-        return 2e-9 * (rounded / rate + exact / self.float32)
+        return 2e-9 * (blocks / rate + exact / self.float32)
 
 
 def measure(threads: int, frames: int = 499) -> Floor:

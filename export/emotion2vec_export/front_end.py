@@ -140,12 +140,6 @@ def overlap(hop: int, field: int) -> int:
     return max(1, math.ceil(field / hop) - 1)
 
 
-def convolved(graph: onnx.GraphProto) -> list[str]:
-    """Each `source` that `Multiply` will be called with, but "": [B, C, T] in the flat graph."""
-    front_end = _find(graph)
-    return [layer.source for layer in front_end.layers[1:]] if front_end else []
-
-
 def extent(graph: onnx.GraphProto) -> tuple[int, int]:
     """Samples from one frame to the next, and samples that one frame sees."""
     hop, field = 1, 1
