@@ -106,10 +106,13 @@ def test_the_floor_is_a_share_of_what_was_measured() -> None:
     assert f"| 10 s | {least:.2f} ({least / 20:.0%}) |" in text
 
 
-def test_int8_makes_all_but_attention_and_positions_faster() -> None:
-    floor = Floor(499, 200.0, 800.0)
-    assert 0.25 < floor.seconds("int8", 50) / floor.seconds("fp32", 50) < 0.32
-    assert floor.seconds("int8", 1500) / floor.seconds("fp32", 1500) > 0.35
+def test_int8_makes_the_blocks_matrices_alone_faster() -> None:
+    def ratio(frames: int) -> float:
+        floor = Floor(499, 200.0, 800.0)
+        return floor.seconds("int8", frames) / floor.seconds("fp32", frames)
+
+    # Four times as fast, but for the front end, positions and attention, which grows with length.
+    assert 0.25 < ratio(50) < ratio(1500) < 0.6
 
 
 def test_fidelity_shows_labels_and_confusion() -> None:
