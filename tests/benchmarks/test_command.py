@@ -63,4 +63,4 @@ def test_a_card_has_no_section_for_the_cpu(
 def test_only_the_model_for_a_card_runs_on_one() -> None:
     """On a machine with a card the server would take it for all of them."""
     assert models.provider(models.ON_CARD) == "cuda"
-    assert models.server_arguments("demo") == ["--provider", "cpu"]
+    assert models.server_arguments("demo") == ["--provider", "cpu", "--precision", "fp32"]
