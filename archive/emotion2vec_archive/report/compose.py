@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
+from itertools import takewhile
 
 import numpy as np
 from emotion2vec_client.command.terminal import shown
@@ -103,8 +103,11 @@ def _first_label(scores: Scores) -> int:
 
 def _common_folder(paths: Sequence[str]) -> str:
     """What all paths begin with, up to and with a slash."""
-    common = os.path.commonprefix(list(paths))
-    return common[: common.rfind("/") + 1]
+    folders = [path.split("/")[:-1] for path in paths]
+    # What the first and the last in order have in common, all have.
+    pairs = zip(min(folders, default=[]), max(folders, default=[]), strict=False)
+    common = [one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
+    return "/".join([*common, ""]) if common else ""
 
 
 def _path_name(path: str, base: str) -> PathName:
@@ -202,18 +205,14 @@ def _mark(start: float, end: float, seconds: float, label: str, probability: flo
 def _alerts(scores: Scores, base: str) -> list[AlertRow]:
     """All alerts, the longest first."""
     rows = (
-        AlertRow(
-            _path_name(path, base), alert.start, alert.end, alert.label, alert.probability
-        )
+        AlertRow(_path_name(path, base), alert.start, alert.end, alert.label, alert.probability)
         for path, alerts in zip(scores.paths, scores.alerts, strict=True)
         for alert in alerts
     )
     return sorted(rows, key=lambda alert: alert.start - alert.end)
 
 
-def _kinds(
-    scores: Scores, base: str, said: Iterable[Sequence[tuple[str, str]]]
-) -> list[Kind]:
+def _kinds(scores: Scores, base: str, said: Iterable[Sequence[tuple[str, str]]]) -> list[Kind]:
     """What was said of the rows, by code, the most frequent first."""
     examples: dict[str, str] = {}
     paths: dict[str, list[str]] = {}
@@ -265,8 +264,8 @@ def _notes(scores: Scores) -> list[tuple[str, str]]:
     notes.append(
         (
             "All of it",
-            "is a guess about a sound by a model, not knowledge of a person. The thresholds are rules "
-            "of thumb for a first look.",
+            "is a guess about a sound by a model, not knowledge of a person. The thresholds are "
+            "rules of thumb for a first look.",
         )
     )
     return notes

@@ -1,7 +1,7 @@
 """A report as one HTML file that asks nothing of any network.
 
-Nothing in a table is trusted: what it says is escaped, and the page's own policy lets run and colour
-only what its hashes name.
+Nothing in a table is trusted: what it says is escaped, and by the page's own policy no script and
+no style counts but those that its hashes name.
 """
 
 from __future__ import annotations

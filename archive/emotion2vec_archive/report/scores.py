@@ -74,7 +74,9 @@ class Scores:
     @cached_property
     def models(self) -> list[str]:
         """Name, version and precision of each model that made rows."""
-        columns = [self._table[name].to_pylist() for name in ("model", "model_version", "precision")]
+        columns = [
+            self._table[name].to_pylist() for name in ("model", "model_version", "precision")
+        ]
         found = dict.fromkeys(zip(*columns, strict=True))
         return [" ".join(filter(None, parts)) for parts in found if parts[0]]
 
@@ -112,7 +114,8 @@ class Scores:
         if not self.has_alerts:
             return [[] for _ in self.paths]
         return [
-            [Alert(**alert) for alert in alerts or ()] for alerts in self._table["alerts"].to_pylist()
+            [Alert(**alert) for alert in alerts or ()]
+            for alerts in self._table["alerts"].to_pylist()
         ]
 
     def stretches(self, rows: Sequence[int]) -> Iterator[list[Stretch]]:

@@ -63,8 +63,8 @@ class EmotionSpread:
     high: int
     """Rows whose peak is HIGH or more."""
     peaks: tuple[float, ...]
-    """[PEAK_BINS]: the height of a bar for the rows whose peak lies in each bin from 0 to 1: the root
-    of their count, divided by the highest, so that few beside many are seen."""
+    """[PEAK_BINS]: the height of a bar for the rows whose peak lies in each bin from 0 to 1: the
+    root of their count, divided by the highest, so that few beside many are seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Group:
 
 
 def shares_of(scores: Scores, rows: NDArray[np.bool_] | slice = slice(None)) -> Float64:
-    """[C]: each label's share of the audio of some rows, weighted by their lengths; 0 without any."""
+    """[C]: each label's share of the audio of some rows, by their lengths; 0 without any."""
     seconds = scores.seconds[rows]
     shares = scores.shares[rows]
     known = np.isfinite(seconds) & np.isfinite(shares).all(axis=1)
