@@ -8,14 +8,13 @@ from enum import StrEnum
 
 import numpy as np
 from emotion2vec_client import (
-    Emotion,
     Frames,
     Recognition,
     RecognitionWarning,
     Segment,
     WarningCode,
 )
-from emotion2vec_client.readings import Alert, LabelReading, Readings, read
+from emotion2vec_client.readings import Alert, LabelReading, Stretch, read, stretches
 
 from emotion2vec_archive.recording import Recording
 
@@ -48,6 +47,7 @@ class Row:
     scores: dict[str, float] = field(default_factory=dict)
     readings: dict[str, LabelReading] = field(default_factory=dict)
     alerts: tuple[Alert, ...] = ()
+    stretches: tuple[Stretch, ...] = ()
     mostly_silent: bool | None = None
     warnings: tuple[tuple[str, str], ...] = ()
     """Code and message of each."""
@@ -99,7 +99,7 @@ def _of_track(recording: Recording, recognition: Recognition, track: Recognition
         model_version=metadata.model_version,
         precision=metadata.precision,
     )
-    return _with_emotion(row, track.emotion, read(track))
+    return _with_emotion(row, track)
 
 
 def _is_mostly_silent(warnings: dict[RecognitionWarning, None]) -> bool:
@@ -114,7 +114,7 @@ def _of_segments(row: Row, track: Recognition) -> Iterator[Row]:
         frames = _cut(track.frames, segment)
         part = replace(track, emotion=segment.emotion, frames=frames, segments=(segment,))
         placed = replace(row, segment=number, start=segment.start, end=segment.end)
-        yield _with_emotion(placed, segment.emotion, read(part))
+        yield _with_emotion(placed, part)
 
 
 def _cut(frames: Frames | None, segment: Segment) -> Frames | None:
@@ -130,7 +130,8 @@ def _cut(frames: Frames | None, segment: Segment) -> Frames | None:
     )
 
 
-def _with_emotion(row: Row, emotion: Emotion | None, readings: Readings) -> Row:
+def _with_emotion(row: Row, track: Recognition) -> Row:
+    emotion, readings = track.emotion, read(track)
     scores = emotion.scores if emotion else ()
     return replace(
         row,
@@ -139,4 +140,5 @@ def _with_emotion(row: Row, emotion: Emotion | None, readings: Readings) -> Row:
         scores={score.label: score.probability for score in scores},
         readings={reading.label: reading for reading in readings.labels},
         alerts=readings.alerts,
+        stretches=tuple(stretches(track.frames)) if track.frames else (),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
@@ -19,7 +20,7 @@ VERSION_KEY = b"emotion2vec.schema_version"
 LABELS_KEY = b"emotion2vec.labels"
 """JSON list of the model's labels, in its order."""
 
-_ALERT = pa.struct(
+_SPAN = pa.struct(
     [
         ("start", pa.float64()),
         ("end", pa.float64()),
@@ -52,7 +53,8 @@ _OF_LABEL = (
     ("longest", pa.float32(), "s: longest stretch in which it leads"),
 )
 _FINDINGS = (
-    ("alerts", pa.list_(_ALERT), "anger or disgust that lasts 2 s or more: start, end, label"),
+    ("alerts", pa.list_(_SPAN), "anger or disgust that lasts 2 s or more: start, end, label"),
+    ("stretches", pa.list_(_SPAN), "the leading labels over time, without flicker"),
     ("mostly_silent", pa.bool_(), "whether the server warned of silence"),
     ("warnings", pa.list_(_WARNING), "the server's doubts: code, message"),
     ("error_code", pa.string(), "why it was not scored, else null"),
@@ -98,12 +100,10 @@ def columns_of(row: Row) -> dict[str, Any]:
     return {
         "path": text,
         "path_bytes": None if text.encode() == raw else raw,
-        **{name: getattr(row, name) for name, *_ in (*_ABOUT[2:], *_FINDINGS[3:])},
+        **{name: getattr(row, name) for name, *_ in (*_ABOUT[2:], *_FINDINGS[4:])},
         **dict(_label_columns(row)),
-        "alerts": [
-            {"start": one.start, "end": one.end, "label": one.label, "probability": one.probability}
-            for one in row.alerts
-        ],
+        "alerts": [asdict(alert) for alert in row.alerts],
+        "stretches": [asdict(stretch) for stretch in row.stretches],
         "mostly_silent": row.mostly_silent,
         "warnings": [{"code": code, "message": message} for code, message in row.warnings],
     }
