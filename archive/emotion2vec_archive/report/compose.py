@@ -31,11 +31,12 @@ from emotion2vec_archive.report.statistics import (
 )
 from emotion2vec_archive.report.words import clock, percent
 
+FOLDER = "folder"
+"""Groups the rows by the folders of their recordings."""
 MOST_GROUPS = 40
 MOST_ALERTS = 25
 MOST_PATHS = 25
 """Of one kind of failure or warning."""
-_LEAST_OPACITY = 0.2
 _LEAST_WIDTH = 2.0
 """Thousandths: an alert of 2 s in 12 h is to be seen."""
 _MEASURES = {"longest": "longest stretch", "share": "share of time", "peak": "peak"}
@@ -47,19 +48,19 @@ def compose(scores: Scores, *, by: str, count: int, today: date) -> Content:
 
     Args:
         scores: of the table.
-        by: "folder", or the column whose values make the groups.
+        by: FOLDER, or the column whose values make the groups.
         count: how many rows lead the list of a label and measure.
         today: when the report is made.
 
     Raises:
         ReportError: the table has no such column.
     """
-    base = _common_folder(scores.paths)
+    names = _names(scores)
     failed = int(scores.is_failed.sum())
     measures = {name: words for name, words in _MEASURES.items() if name in scores.measures}
     first = _first_label(scores)
-    named = groups(scores, _group_names(scores, by, base))
-    alerts = _alerts(scores, base)
+    named = groups(scores, _group_names(scores, by, names))
+    alerts = _alerts(scores, names)
     return Content(
         title=shown(scores.title),
         row_names=scores.row_names,
@@ -69,7 +70,6 @@ def compose(scores: Scores, *, by: str, count: int, today: date) -> Content:
         scored=len(scores.paths) - failed,
         seconds=float(np.nansum(scores.seconds)),
         labels=scores.labels,
-        has_alerts=scores.has_alerts,
         has_peaks="peak" in measures,
         alerted=sum(map(bool, scores.alerts)),
         doubtful=sum(map(bool, scores.warnings)),
@@ -81,12 +81,12 @@ def compose(scores: Scores, *, by: str, count: int, today: date) -> Content:
         measures=measures,
         first_label=first,
         count=count,
-        top=list(_top(scores, base, tuple(measures), first, count)),
+        top=list(_top(scores, names, tuple(measures), first, count)),
         alerts=Listing(alerts[:MOST_ALERTS], max(0, len(alerts) - MOST_ALERTS)),
         by=by,
         groups=Listing(named[:MOST_GROUPS], max(0, len(named) - MOST_GROUPS)),
-        failures=_kinds(scores, base, [[error] if error else [] for error in scores.errors]),
-        warnings=_kinds(scores, base, scores.warnings),
+        failures=_kinds(names, [[error] if error else [] for error in scores.errors]),
+        warnings=_kinds(names, scores.warnings),
         notes=_notes(scores),
     )
 
@@ -110,22 +110,28 @@ def _common_folder(paths: Sequence[str]) -> str:
     return "/".join([*common, ""]) if common else ""
 
 
-def _path_name(path: str, base: str) -> PathName:
-    folder, slash, name = path[len(base) :].rpartition("/")
-    return PathName(shown(folder + slash), shown(name))
+def _names(scores: Scores) -> list[PathName]:
+    """What each row is called, without what all have in common."""
+    skipped = len(_common_folder(scores.paths))
+    names = []
+    for path, number in zip(scores.paths, scores.numbers, strict=True):
+        folder, slash, name = path[skipped:].rpartition("/")
+        part = "" if number is None else f", {scores.row_names[0]} {number}"
+        names.append(PathName(shown(folder + slash), shown(name), part))
+    return names
 
 
-def _group_names(scores: Scores, by: str, base: str) -> list[str]:
-    if by != "folder":
+def _group_names(scores: Scores, by: str, names: Sequence[PathName]) -> list[str]:
+    if by != FOLDER:
         return [shown(value) or "(none)" for value in scores.column(by)]
-    return [_path_name(path, base).folder.rstrip("/") or "." for path in scores.paths]
+    return [name.folder.rstrip("/") or "." for name in names]
 
 
 # The list of what leads
 
 
 def _top(
-    scores: Scores, base: str, measures: Sequence[str], first: int, count: int
+    scores: Scores, names: Sequence[PathName], measures: Sequence[str], first: int, count: int
 ) -> Iterator[TopRow]:
     """All rows that are among the first `count` by any label and measure.
 
@@ -148,7 +154,7 @@ def _top(
         value = float(values[measures[0]][row, first])
         seconds = float(scores.seconds[row])
         yield TopRow(
-            path=_path_name(scores.paths[row], base),
+            path=names[row],
             values={
                 measure: [round(number, 4) for number in np.nan_to_num(column[row]).tolist()]
                 for measure, column in values.items()
@@ -158,9 +164,14 @@ def _top(
             leading=_leading(scores, row),
             length=clock(seconds) if math.isfinite(seconds) else "",
             spoken=_spoken(scores, stretches),
-            spans=[_stretch_mark(scores, stretch, seconds) for stretch in stretches],
+            spans=[
+                _mark(
+                    scores, row, part.start, part.end, scores.labels[part.label], part.probability
+                ).colored(part.label, part.probability)
+                for part in stretches
+            ],
             alerts=[
-                _mark(alert.start, alert.end, seconds, alert.label, alert.probability)
+                _mark(scores, row, alert.start, alert.end, alert.label, alert.probability)
                 for alert in scores.alerts[row]
             ],
         )
@@ -186,48 +197,42 @@ def _spoken(scores: Scores, stretches: Sequence[Stretch]) -> str:
     return ", ".join(parts) or "no time line"
 
 
-def _stretch_mark(scores: Scores, part: Stretch, seconds: float) -> Mark:
-    mark = _mark(part.start, part.end, seconds, scores.labels[part.label], part.probability)
-    opacity = _LEAST_OPACITY + (1 - _LEAST_OPACITY) * min(1.0, max(0.0, part.probability))
-    return Mark(mark.left, mark.width, mark.said, part.label, round(opacity, 2))
-
-
-def _mark(start: float, end: float, seconds: float, label: str, probability: float) -> Mark:
+def _mark(
+    scores: Scores, row: int, start: float, end: float, label: str, probability: float
+) -> Mark:
+    """Where something from `start` to `end` of the recording lies in a row's time line."""
+    seconds = scores.seconds[row]
     scale = 1000 / seconds if seconds > 0 else 0.0
     width = max(_LEAST_WIDTH, (end - start) * scale)
+    left = (start - scores.starts[row]) * scale
     said = f"{clock(start)} to {clock(end)}: {label} {percent(probability)}"
-    return Mark(round(start * scale, 2), round(width, 2), said)
+    return Mark(round(left, 2), round(width, 2), said)
 
 
 # Alerts, failures, warnings
 
 
-def _alerts(scores: Scores, base: str) -> list[AlertRow]:
+def _alerts(scores: Scores, names: Sequence[PathName]) -> list[AlertRow]:
     """All alerts, the longest first."""
     rows = (
-        AlertRow(_path_name(path, base), alert.start, alert.end, alert.label, alert.probability)
-        for path, alerts in zip(scores.paths, scores.alerts, strict=True)
+        AlertRow(name, alert.start, alert.end, alert.label, alert.probability)
+        for name, alerts in zip(names, scores.alerts, strict=True)
         for alert in alerts
     )
     return sorted(rows, key=lambda alert: alert.start - alert.end)
 
 
-def _kinds(scores: Scores, base: str, said: Iterable[Sequence[tuple[str, str]]]) -> list[Kind]:
+def _kinds(names: Sequence[PathName], said: Iterable[Sequence[tuple[str, str]]]) -> list[Kind]:
     """What was said of the rows, by code, the most frequent first."""
     examples: dict[str, str] = {}
-    paths: dict[str, list[str]] = {}
-    for path, notes in zip(scores.paths, said, strict=True):
+    found: dict[str, list[PathName]] = {}
+    for name, notes in zip(names, said, strict=True):
         for code, message in dict(notes).items():
             examples.setdefault(code, message)
-            paths.setdefault(code, []).append(path)
+            found.setdefault(code, []).append(name)
     kinds = (
-        Kind(
-            shown(code),
-            shown(examples[code]),
-            len(found),
-            [_path_name(path, base) for path in found[:MOST_PATHS]],
-        )
-        for code, found in paths.items()
+        Kind(shown(code), shown(examples[code]), len(rows), rows[:MOST_PATHS])
+        for code, rows in found.items()
     )
     return sorted(kinds, key=lambda kind: (-kind.count, kind.code))
 
@@ -253,14 +258,13 @@ def _notes(scores: Scores) -> list[tuple[str, str]]:
         notes.append(("Peak", f"the highest smoothed probability within a {row}."))
     if "longest" in scores.measures:
         notes.append(("Longest stretch", "for how long it leads without a break, in seconds."))
-    if scores.has_alerts:
-        notes.append(
-            (
-                "Alert",
-                f"{' or '.join(ALERT_LABELS)} together have {ALERT_PROBABILITY:.0%} or more for at "
-                f"least {ALERT_SECONDS:g} s.",
-            )
+    notes.append(
+        (
+            "Alert",
+            f"{' or '.join(ALERT_LABELS)} together have {ALERT_PROBABILITY:.0%} or more for at "
+            f"least {ALERT_SECONDS:g} s.",
         )
+    )
     notes.append(
         (
             "All of it",

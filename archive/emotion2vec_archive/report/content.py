@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from emotion2vec_archive.report.statistics import EmotionSpread, Group, Histogram
 
 Shown = TypeVar("Shown")
+_LEAST_OPACITY = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +22,12 @@ class Listing(Generic[Shown]):
 
 @dataclass(frozen=True, slots=True)
 class PathName:
-    """A path in two parts: the folder with its slash, which may be empty, and the name."""
+    """What a row is called: its file's folder with the slash, which may be empty, and name, and
+    which part of it the row is, if it is one."""
 
     folder: str
     name: str
+    part: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,11 @@ class Mark:
     """Its label's place; -1 of alerts."""
     opacity: float = 1.0
     """How probable, as far as it shows."""
+
+    def colored(self, label: int, probability: float) -> Mark:
+        """The same in a label's colour, the stronger the more probable."""
+        opacity = _LEAST_OPACITY + (1 - _LEAST_OPACITY) * min(1.0, max(0.0, probability))
+        return replace(self, label=label, opacity=round(opacity, 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +101,6 @@ class Content:
     scored: int
     seconds: float
     labels: Sequence[str]
-    has_alerts: bool
     has_peaks: bool
     alerted: int
     doubtful: int

@@ -18,6 +18,8 @@ from markupsafe import Markup
 from emotion2vec_archive.report.content import Content
 from emotion2vec_archive.report.words import clock, long_span, percent, span
 
+GENERATOR = "emotion2vec report"
+"""What a page says that it was made by."""
 _HERE = Path(__file__).parent
 _LEAST_WIDTH = 0.5
 """Thousandths of a strip below which a label is not drawn."""
@@ -44,6 +46,7 @@ def render(content: Content) -> str:
     script = _read("page.js")
     return environment.get_template("page.html").render(
         report=content,
+        generator=GENERATOR,
         policy=_policy(style, script),
         style=Markup(style),  # noqa: S704 - ours, and colours
         script=Markup(script),  # noqa: S704 - ours

@@ -13,13 +13,6 @@ from numpy.typing import NDArray
 
 Float64 = NDArray[np.float64]
 
-_ROW_NAMES = {
-    "recording": ("recording", "recordings"),
-    "channel": ("channel", "channels"),
-    "segment": ("segment", "segments"),
-    "utterance": ("utterance", "utterances"),
-}
-
 
 class ReportError(Exception):
     """A table can't be reported on; the message says why, and what to do."""
@@ -49,20 +42,23 @@ class Scores:
     """R rows, of C labels. Numbers that a row does not have are NaN."""
 
     def __init__(self, title: str, table: pa.Table) -> None:
+        """Args:
+        title: what the table is called.
+        table: with the columns of `emotion2vec_archive.schema`.
+        """
         self.title = title
         self._table = table
-        names = table.column_names
         self.labels = tuple(
-            name.removeprefix("score_") for name in names if name.startswith("score_")
+            name.removeprefix("score_") for name in table.column_names if name.startswith("score_")
         )
-        self.row_names = _ROW_NAMES["recording"]
         self.paths: list[str] = table["path"].to_pylist()
-        self.seconds = _floats(table, "duration")
+        self.starts = _floats(table, "start")
+        self.seconds = _floats(table, "end") - self.starts
         self.confidences = _floats(table, "confidence")
         self.errors = [
             (code, message or "") if code else None
             for code, message in zip(
-                table["error_code"].to_pylist(), table["error_message"].to_pylist(), strict=True
+                table["error_code"].to_pylist(), table["error"].to_pylist(), strict=True
             )
         ]
         self.is_failed = np.array([error is not None for error in self.errors], dtype=bool)
@@ -70,6 +66,24 @@ class Scores:
             [(note["code"], note["message"]) for note in notes or ()]
             for notes in table["warnings"].to_pylist()
         ]
+        # A row is part of a recording where it has a number within it.
+        self._within = next(
+            (name for name in ("segment", "channel") if table[name].null_count < len(table)), None
+        )
+
+    @property
+    def row_names(self) -> tuple[str, str]:
+        """What a row is, in the singular and in the plural."""
+        name = self._within or "recording"
+        return name, f"{name}s"
+
+    @cached_property
+    def numbers(self) -> list[int | None]:
+        """[R]: of the channel or segment that a row is; None where it is a recording."""
+        if self._within is None:
+            return [None] * len(self.paths)
+        numbers: list[int | None] = self._table[self._within].to_pylist()
+        return numbers
 
     @cached_property
     def models(self) -> list[str]:
@@ -104,22 +118,16 @@ class Scores:
             scores = np.full((len(self.paths), 0), np.nan)
         return scores if shares is None else np.where(np.isnan(shares), scores, shares)
 
-    @property
-    def has_alerts(self) -> bool:
-        return "alerts" in self._table.column_names
-
     @cached_property
     def alerts(self) -> list[list[Alert]]:
         """Of each row."""
-        if not self.has_alerts:
-            return [[] for _ in self.paths]
         return [
             [Alert(**alert) for alert in alerts or ()]
             for alerts in self._table["alerts"].to_pylist()
         ]
 
     def stretches(self, rows: Sequence[int]) -> Iterator[list[Stretch]]:
-        """The time lines of some rows; empty where the table has none."""
+        """The time lines of some rows."""
         places = {label: place for place, label in enumerate(self.labels)}
         column = self._table["stretches"]
         for row in rows:
