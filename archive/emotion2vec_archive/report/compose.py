@@ -31,8 +31,6 @@ from emotion2vec_archive.report.statistics import (
 )
 from emotion2vec_archive.report.words import clock, percent
 
-FOLDER = "folder"
-"""Groups the rows by the folders of their recordings."""
 MOST_GROUPS = 40
 MOST_ALERTS = 25
 MOST_PATHS = 25
@@ -43,12 +41,12 @@ _MEASURES = {"longest": "longest stretch", "share": "share of time", "peak": "pe
 """In the order of their buttons: a short recording may easily have all of its time."""
 
 
-def compose(scores: Scores, *, by: str, count: int, today: date) -> Content:
+def compose(scores: Scores, *, by: str | None, count: int, today: date) -> Content:
     """The report's content.
 
     Args:
         scores: of the table.
-        by: FOLDER, or the column whose values make the groups.
+        by: the column whose values make the groups; None stands for the folders.
         count: how many rows lead the list of a label and measure.
         today: when the report is made.
 
@@ -83,7 +81,7 @@ def compose(scores: Scores, *, by: str, count: int, today: date) -> Content:
         count=count,
         top=list(_top(scores, names, tuple(measures), first, count)),
         alerts=Listing(alerts[:MOST_ALERTS], max(0, len(alerts) - MOST_ALERTS)),
-        by=by,
+        by=by or "folder",
         groups=Listing(named[:MOST_GROUPS], max(0, len(named) - MOST_GROUPS)),
         failures=_kinds(names, [[error] if error else [] for error in scores.errors]),
         warnings=_kinds(names, scores.warnings),
@@ -121,8 +119,8 @@ def _names(scores: Scores) -> list[PathName]:
     return names
 
 
-def _group_names(scores: Scores, by: str, names: Sequence[PathName]) -> list[str]:
-    if by != FOLDER:
+def _group_names(scores: Scores, by: str | None, names: Sequence[PathName]) -> list[str]:
+    if by is not None:
         return [shown(value) or "(none)" for value in scores.column(by)]
     return [name.folder.rstrip("/") or "." for name in names]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from emotion2vec_archive.report.statistics import EmotionSpread, Group, Histogram
+from emotion2vec_archive.report.words import long_span
 
 Shown = TypeVar("Shown")
 _LEAST_OPACITY = 0.2
@@ -119,6 +120,12 @@ class Content:
     failures: Sequence[Kind]
     warnings: Sequence[Kind]
     notes: Sequence[tuple[str, str]]
+
+    @property
+    def summary(self) -> str:
+        """In one line."""
+        nouns, span = self.nouns(self.scored), long_span(self.seconds)
+        return f"{self.scored:,} {nouns}, {span} of audio, {self.failed:,} failed"
 
     def nouns(self, count: int) -> str:
         """The word for so many rows."""

@@ -52,10 +52,11 @@ def _read(path: Path) -> pa.Table:
         options = arrow_json.ParseOptions(explicit_schema=schema)
         return _without_embeddings(arrow_json.read_json(path, parse_options=options))
     dataset = parquet.ParquetDataset(path)
-    version = (dataset.schema.metadata or {}).get(VERSION_KEY)
-    if version != str(VERSION).encode():
-        found = "none" if version is None else version.decode("ascii", "replace")
-        raise ValueError(f"its schema version is {found}, and this program reads {VERSION}")
+    # Other programs that add a column drop what we noted of the schema.
+    version = (dataset.schema.metadata or {}).get(VERSION_KEY, b"%d" % VERSION)
+    if version != b"%d" % VERSION:
+        found = version.decode("ascii", "replace")
+        raise ValueError(f"its schema has version {found}, and this program reads {VERSION}")
     return dataset.read([name for name in dataset.schema.names if name != EMBEDDING])
 
 

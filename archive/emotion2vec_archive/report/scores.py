@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 Float64 = NDArray[np.float64]
+_MEASURES = ("share", "peak", "longest")
 
 
 class ReportError(Exception):
@@ -105,8 +106,7 @@ class Scores:
     def measures(self) -> dict[str, Float64]:
         """[R, C] each: share (of the time, 0 to 1), peak (0 to 1), longest (seconds), as far as the
         table has them."""
-        names = ("share", "peak", "longest")
-        found = {name: self._by_label(name) for name in names}
+        found = {name: self._by_label(name) for name in _MEASURES}
         return {name: values for name, values in found.items() if values is not None}
 
     @property
@@ -143,9 +143,9 @@ class Scores:
             ReportError: there is none of this name, or it holds lists.
         """
         if name not in self._table.column_names:
-            raise ReportError(
-                f"the table has no column {name!r}; it has {', '.join(self._table.column_names)}"
-            )
+            of_labels = tuple(f"{kind}_" for kind in ("score", *_MEASURES))
+            others = [name for name in self._table.column_names if not name.startswith(of_labels)]
+            raise ReportError(f"the table has no column {name!r}; it has {', '.join(others)}")
         values: list[Any] = self._table[name].to_pylist()
         return ["" if value is None else str(value) for value in values]
 
