@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from emotion2vec_client import Frames, Recognition
-from emotion2vec_client.readings import Alert, LabelReading
+from emotion2vec_client.readings import Alert, LabelReading, Stretch
 from emotion2vec_client.results import Float32
 
 from emotion2vec_archive.recording import Recording
@@ -105,6 +105,7 @@ def _row(recording: Recording, fields: dict[str, Any]) -> Row:
         bytes=recording.size,
         readings=readings,
         alerts=tuple(Alert(**alert) for alert in fields.pop("alerts", ())),
+        stretches=tuple(Stretch(**stretch) for stretch in fields.pop("stretches", ())),
         warnings=tuple((code, message) for code, message in fields.pop("warnings", ())),
         **fields,
     )

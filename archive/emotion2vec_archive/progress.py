@@ -44,11 +44,12 @@ class Tally:
     audio_seconds: float = 0.0
     began: float = field(default_factory=time.monotonic)
 
-    def count(self, entry: Entry) -> None:
-        self.done += 1
-        self.failed += entry.has_failed
-        self.bytes += entry.recording.size or 0
-        self.audio_seconds += next((row.duration or 0.0 for row in entry.rows), 0.0)
+    def count(self, done: int, failed: int, size: int, audio_seconds: float) -> None:
+        """So many more recordings, of which some failed; their bytes and seconds of audio."""
+        self.done += done
+        self.failed += failed
+        self.bytes += size
+        self.audio_seconds += audio_seconds
 
     @property
     def seconds(self) -> float:
@@ -132,7 +133,12 @@ class Watch:
         self._display = display
 
     def scored(self, entry: Entry) -> None:
-        self.tally.count(entry)
+        seconds = next((row.duration or 0.0 for row in entry.rows), 0.0)
+        self.count(1, int(entry.has_failed), entry.recording.size or 0, seconds)
+
+    def count(self, done: int, failed: int, size: int, audio_seconds: float) -> None:
+        """As `Tally.count`."""
+        self.tally.count(done, failed, size, audio_seconds)
         self._display.show(self.tally)
 
 

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
+from emotion2vec_client.readings import Alert, LabelReading, Stretch
 
 from emotion2vec_archive.row import Row
 
@@ -116,3 +117,33 @@ def _label_columns(row: Row) -> Iterator[tuple[str, float]]:
         yield f"peak_{label}", reading.peak
         yield f"share_{label}", reading.share
         yield f"longest_{label}", reading.longest
+
+
+def row_of(columns: dict[str, Any]) -> Row:
+    """The row that `columns_of` has taken apart."""
+    raw = columns["path_bytes"]
+    same = {name: columns[name] for name, *_ in (*_ABOUT[2:], *_FINDINGS[4:])}
+    scores = _with_prefix(columns, "score_")
+    readings = {
+        label: LabelReading(label, peak, columns[f"share_{label}"], columns[f"longest_{label}"])
+        for label, peak in _with_prefix(columns, "peak_").items()
+    }
+    return Row(
+        path=columns["path"] if raw is None else os.fsdecode(raw),
+        scores=scores,
+        readings=readings,
+        alerts=tuple(Alert(**alert) for alert in columns["alerts"] or ()),
+        stretches=tuple(Stretch(**stretch) for stretch in columns["stretches"] or ()),
+        mostly_silent=columns["mostly_silent"],
+        warnings=tuple((one["code"], one["message"]) for one in columns["warnings"] or ()),
+        **same,
+    )
+
+
+def _with_prefix(columns: dict[str, Any], prefix: str) -> dict[str, float]:
+    """By label, what is there."""
+    return {
+        name.removeprefix(prefix): value
+        for name, value in columns.items()
+        if name.startswith(prefix) and value is not None
+    }

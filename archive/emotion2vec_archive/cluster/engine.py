@@ -10,7 +10,7 @@ from typing import Any
 
 import ray
 import ray.data
-from emotion2vec_runtime.errors import LoadError
+from emotion2vec_runtime.errors import InvalidRequestError, LoadError
 
 from emotion2vec_archive.cluster.parts import Part
 from emotion2vec_archive.cluster.worker import Job, PartReport, PartScorer
@@ -70,7 +70,7 @@ class _Worker:
         self._fault = ""
         try:
             self._score = PartScorer(job)
-        except LoadError as error:
+        except (LoadError, InvalidRequestError) as error:
             self._fault = str(error)
 
     def __call__(self, task: dict[str, Any]) -> dict[str, Any]:

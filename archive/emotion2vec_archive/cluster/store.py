@@ -13,15 +13,19 @@ import posixpath
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from emotion2vec_archive.cluster.parts import Done, Part, version_of
-from emotion2vec_archive.row import Row
-from emotion2vec_archive.schema import columns_of, table_schema
+from emotion2vec_archive.cluster.parts import Done, version_of
+from emotion2vec_archive.entry import Entry
+from emotion2vec_archive.plan import Plan
+from emotion2vec_archive.schema import columns_of
+from emotion2vec_archive.table.build import schema_of
+from emotion2vec_archive.table.formats import arrow_table
 
 _SUFFIX = ".parquet"
 _WORK = ".work"
@@ -29,7 +33,10 @@ _WORK = ".work"
 _RECORDINGS = b"emotion2vec.recordings"
 """Key of a part's schema: JSON, by path the version of each recording and whether it failed."""
 
-Entries = dict[str, tuple[str, bool]]
+_PLAN = b"emotion2vec.plan"
+"""The same of what the part was made by."""
+
+Notes = dict[str, tuple[str, bool]]
 
 
 class PartStore:
@@ -63,7 +70,7 @@ class PartStore:
         return {
             path: Done(name, version, is_failed)
             for name in self.names()
-            for path, (version, is_failed) in _entries(self._schema(name)).items()
+            for path, (version, is_failed) in _notes(self._schema(name)).items()
         }
 
     def read(self, name: str) -> pa.Table | None:
@@ -78,26 +85,40 @@ class PartStore:
         except FileNotFoundError:
             return None
 
-    def update(self, part: Part, scored: Sequence[Sequence[Row]], labels: Sequence[str]) -> None:
-        """Writes the rows of a part's recordings, one sequence each, into its file, in one go.
+    def plan(self) -> dict[str, Any] | None:
+        """What the parts were made by; None if there are none.
+
+        Raises:
+            OSError, pyarrow.ArrowInvalid: a part can't be read.
+        """
+        for name in self.names():
+            found: dict[str, Any] = json.loads(self._schema(name).metadata[_PLAN])
+            return found
+        return None
+
+    def update(self, name: str, entries: Sequence[Entry], plan: Plan) -> None:
+        """Writes entries into a part in one go, in the place of those of the same recordings.
 
         Raises:
             OSError: there is no room, or no right to.
         """
-        entries: Entries = {
-            recording.path: (version_of(recording), rows[0].error_code is not None)
-            for recording, rows in zip(part.recordings, scored, strict=True)
+        noted: Notes = {
+            entry.recording.path: (version_of(entry.recording), entry.has_failed)
+            for entry in entries
         }
-        fresh = [columns_of(row) for rows in scored for row in rows]
-        schema = table_schema(labels)
-        table = pa.Table.from_pylist(fresh, schema)
-        old = self.read(part.name)
+        table = _table(entries, plan)
+        schema = table.schema
+        old = self.read(name)
         if old is not None:
-            kept = [path not in entries for path in _paths(old)]
-            entries = _entries(old.schema) | entries
-            table = pa.concat_tables([old.filter(kept).replace_schema_metadata(None), table])
-        metadata = schema.metadata | {_RECORDINGS: json.dumps(entries).encode()}
-        self._write(part.name, table.replace_schema_metadata(metadata))
+            kept = old.filter([path not in noted for path in _paths(old)])
+            noted = _notes(old.schema) | noted
+            table = pa.concat_tables([kept.cast(schema), table])
+        metadata = {
+            **schema.metadata,
+            _PLAN: json.dumps(plan.to_dict()).encode(),
+            _RECORDINGS: json.dumps(noted).encode(),
+        }
+        self._write(name, table.replace_schema_metadata(metadata))
 
     def begin(self, work: str) -> int:
         """Notes that some work is begun; returns how often it was before without being ended, which
@@ -152,7 +173,16 @@ class PartStore:
         return f"{self._folder}/{_WORK}/{name}".rstrip("/")
 
 
-def _entries(schema: pa.Schema) -> Entries:
+def _table(entries: Sequence[Entry], plan: Plan) -> pa.Table:
+    rows, embeddings = [], []
+    for entry in entries:
+        for number, row in enumerate(entry.rows):
+            rows.append(columns_of(row))
+            embeddings.append(entry.embeddings[number] if entry.embeddings else None)
+    return arrow_table(schema_of(plan), rows, embeddings)
+
+
+def _notes(schema: pa.Schema) -> Notes:
     found = json.loads((schema.metadata or {}).get(_RECORDINGS, b"{}"))
     return {path: (version, is_failed) for path, (version, is_failed) in found.items()}
 

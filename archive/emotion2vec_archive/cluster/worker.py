@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import fsspec
 from emotion2vec_runtime import load
 from emotion2vec_runtime.backends.select import PrecisionChoice
-from emotion2vec_runtime.errors import OutOfMemoryError, RequestError
+from emotion2vec_runtime.errors import ConfigError, OutOfMemoryError, RequestError
+from emotion2vec_runtime.recognition.emotion import Classes
 
 from emotion2vec_archive.cluster.parts import Part
 from emotion2vec_archive.cluster.results import recognition_of
 from emotion2vec_archive.cluster.store import PartStore
+from emotion2vec_archive.entry import Entry, entry_of, failed_entry
+from emotion2vec_archive.plan import Embeddings, Plan
 from emotion2vec_archive.recording import Recording
-from emotion2vec_archive.row import Per, Row, failed, rows_of
+from emotion2vec_archive.row import Per
 
 _DEATHS = 2
 """Workers that a part may cost before its recordings are tried one by one: a node that goes is no
@@ -29,8 +33,13 @@ class Job:
     bundle: str
     """A directory, at the same path on every node."""
     store: PartStore
+    begun_with: dict[str, Any] | None = None
+    """The plan of the parts that are there."""
     per: Per = Per.RECORDING
+    labels: tuple[str, ...] = ()
+    """Score these only; all of the model's if empty."""
     speech_only: bool = False
+    embeddings: bool = False
     precision: PrecisionChoice = "auto"
     provider: str = "auto"
     threads: int = 1
@@ -43,6 +52,8 @@ class PartReport:
 
     recordings: int
     failed: int
+    size: int
+    """Bytes, as far as they are known."""
     seconds: float
     """Of audio that was scored."""
 
@@ -52,13 +63,20 @@ class PartScorer:
 
     def __init__(self, job: Job) -> None:
         """Raises:
-        LoadError: the bundle is not there, broken, or does not fit this node.
+        LoadError: the bundle is not there, broken, or does not fit this node or the table.
+        InvalidRequestError: the model has no such label.
         """
         self._job = job
         # A recording a core is the most that a CPU gives (docs/cpu.md).
         self._recognizer = load(
             job.bundle, precision=job.precision, provider=job.provider, threads=1
         )
+        self._plan = self._new_plan()
+        if job.begun_with not in (None, self._plan.to_dict()):
+            raise ConfigError(
+                "the table was begun with another model or other options: take the same, or "
+                "another --output"
+            )
         self._readers = ThreadPoolExecutor(job.threads)
         self._scorers = ThreadPoolExecutor(job.threads)
 
@@ -70,45 +88,62 @@ class PartScorer:
         """
         store = self._job.store
         is_deadly = store.begin(part.name) >= _DEATHS
-        scored = list(self._one_by_one(part) if is_deadly else self._all_at_once(part))
-        store.update(part, scored, self._recognizer.classes.names)
+        entries = list(self._one_by_one(part) if is_deadly else self._all_at_once(part))
+        store.update(part.name, entries, self._plan)
         store.end(part.name)
         return PartReport(
-            recordings=len(scored),
-            failed=sum(rows[0].error_code is not None for rows in scored),
-            seconds=sum(rows[0].duration or 0.0 for rows in scored),
+            recordings=len(entries),
+            failed=sum(entry.has_failed for entry in entries),
+            size=sum(recording.size or 0 for recording in part.recordings),
+            seconds=sum(entry.rows[0].duration or 0.0 for entry in entries),
         )
 
-    def _all_at_once(self, part: Part) -> Iterator[list[Row]]:
+    def _new_plan(self) -> Plan:
+        manifest, job = self._recognizer.manifest, self._job
+        return Plan(
+            model=manifest.name,
+            model_version=manifest.version,
+            labels=Classes(manifest.labels, job.labels).names,
+            embedding_size=manifest.embedding_size,
+            per=job.per,
+            speech_only=job.speech_only,
+            embeddings=Embeddings.COLUMN if job.embeddings else Embeddings.NONE,
+            frames=False,
+        )
+
+    def _all_at_once(self, part: Part) -> Iterator[Entry]:
         # Read ahead: what a part may hold is bounded.
         reads = [self._readers.submit(_read, recording.path) for recording in part.recordings]
         return self._scorers.map(self._score, part.recordings, reads)
 
-    def _one_by_one(self, part: Part) -> Iterator[list[Row]]:
+    def _one_by_one(self, part: Part) -> Iterator[Entry]:
         """Finds the recording that kills workers, and leaves it out."""
         for number, recording in enumerate(part.recordings):
             work = f"{part.name}-{number}"
             if self._job.store.begin(work):
-                yield [failed(recording, "WORKER_DIED", "it ended each worker: out of memory?")]
+                yield failed_entry(recording, "WORKER_DIED", "it ended its worker: out of memory?")
                 continue
             yield self._score(recording, self._readers.submit(_read, recording.path))
             self._job.store.end(work)
 
-    def _score(self, recording: Recording, content: Future[bytes]) -> list[Row]:
+    def _score(self, recording: Recording, content: Future[bytes]) -> Entry:
         """Its rows, or the one that says why there are none."""
+        job = self._job
         try:
             result = self._recognizer.recognize(
                 content.result(),
-                per_channel=self._job.per is Per.CHANNEL,
-                speech_only=self._job.speech_only,
+                allowed_labels=job.labels,
+                per_channel=job.per is Per.CHANNEL,
+                speech_only=job.speech_only,
             )
         except RequestError as error:
-            return [failed(recording, error.status, str(error))]
+            return failed_entry(recording, error.status, str(error))
         except OutOfMemoryError as error:
-            return [failed(recording, "RESOURCE_EXHAUSTED", str(error))]
+            return failed_entry(recording, "RESOURCE_EXHAUSTED", str(error))
         except OSError as error:
-            return [failed(recording, "UNREADABLE", error.strerror or str(error))]
-        return list(rows_of(recording, recognition_of(result, self._recognizer), self._job.per))
+            return failed_entry(recording, "UNREADABLE", error.strerror or str(error))
+        recognition = recognition_of(result, self._recognizer)
+        return entry_of(recording, recognition, job.per, embeddings=job.embeddings, frames=False)
 
 
 def _read(path: str) -> bytes:

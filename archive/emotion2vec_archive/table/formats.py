@@ -62,13 +62,7 @@ class ParquetTable(_Closing):
         self._writer = pq.ParquetWriter(path, schema, compression="zstd")
 
     def write(self, rows: Sequence[dict[str, Any]], embeddings: Sequence[Float32 | None]) -> None:
-        columns = [
-            _embeddings(embeddings, field.type)
-            if field.name == EMBEDDING
-            else pa.array([row.get(field.name) for row in rows], field.type)
-            for field in self._schema
-        ]
-        self._writer.write_table(pa.table(columns, schema=self._schema))
+        self._writer.write_table(arrow_table(self._schema, rows, embeddings))
 
     def close(self) -> None:
         self._writer.close()
@@ -111,6 +105,19 @@ FORMATS: dict[str, Callable[[Path, pa.Schema], TableWriter]] = {
     ".jsonl": JsonLinesTable,
     ".ndjson": JsonLinesTable,
 }
+
+
+def arrow_table(
+    schema: pa.Schema, rows: Sequence[dict[str, Any]], embeddings: Sequence[Float32 | None]
+) -> pa.Table:
+    """Rows by the columns of the schema; `embeddings` one a row where they are a column."""
+    columns = [
+        _embeddings(embeddings, field.type)
+        if field.name == EMBEDDING
+        else pa.array([row.get(field.name) for row in rows], field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
 
 
 def open_table(path: Path, suffix: str, schema: pa.Schema) -> TableWriter:

@@ -34,7 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         require_plugin(next(iter(argv), ""), installed)
         arguments = parser(installed.values()).parse_args(argv)
         commands = _COMMANDS | {name: plugin.run for name, plugin in installed.items()}
-        return commands[arguments.command](arguments, _connection(arguments), terminal)
+        # A subcommand that needs no server has no such options.
+        connection = _connection(arguments) if "server" in arguments else {}
+        return commands[arguments.command](arguments, connection, terminal)
     except KeyboardInterrupt:
         terminal.error("interrupted")
         return INTERRUPTED
