@@ -22,7 +22,10 @@ HOUSE = {
     "emotion2vec_runtime": ("runtime", set[str]()),
     "emotion2vec_server": ("server", {"emotion2vec", "emotion2vec_runtime"}),
     "emotion2vec_client": ("clients/python", {"emotion2vec"}),
-    "emotion2vec_archive": ("archive", {"emotion2vec_client", "emotion2vec_server"}),
+    "emotion2vec_archive": (
+        "archive",
+        {"emotion2vec_client", "emotion2vec_runtime", "emotion2vec_server"},
+    ),
     "emotion2vec_export": ("export", {"emotion2vec_runtime"}),
 }
 
@@ -46,7 +49,7 @@ LAYERS = {
     ),
     "emotion2vec_archive": (
         {"command"},
-        {"progress", "summary"},
+        {"cluster", "progress", "report", "summary"},
         {"run", "server_engine", "table"},
         {"journal", "limiter", "plan", "servers", "sources"},
         {"engine", "entry", "schema", "leash"},
@@ -134,9 +137,16 @@ DOORS = {
     ),
     "emotion2vec_archive": (
         Door("filelock", "filelock", {"journal"}),
-        Door("fsspec", "fsspec", {"sources"}),
+        Door("fsspec", "fsspec", {"cluster.store", "cluster.worker", "sources"}),
+        Door("jinja2", "jinja2", {"report.page"}),
+        Door("markupsafe", "jinja2", {"report.page"}),
         Door("numpy", "numpy", EVERYWHERE),
-        Door("pyarrow", "pyarrow", {"schema", "table"}),
+        Door(
+            "pyarrow",
+            "pyarrow",
+            {"cluster.store", "report.reading", "report.scores", "schema", "table"},
+        ),
+        Door("ray", "ray", {"cluster.engine"}),
         Door("rich", "rich", {"progress"}),
     ),
     "emotion2vec_export": (

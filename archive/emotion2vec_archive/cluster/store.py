@@ -11,7 +11,7 @@ import json
 import os
 import posixpath
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,14 @@ from fsspec.implementations.local import LocalFileSystem
 from emotion2vec_archive.cluster.parts import Done, version_of
 from emotion2vec_archive.entry import Entry
 from emotion2vec_archive.plan import Plan
-from emotion2vec_archive.schema import columns_of
+from emotion2vec_archive.row import Row
+from emotion2vec_archive.schema import columns_of, row_of
 from emotion2vec_archive.table.build import schema_of
 from emotion2vec_archive.table.formats import arrow_table
 
 _SUFFIX = ".parquet"
+_BATCH = 1024
+"""Rows that are Python objects at once."""
 _WORK = ".work"
 """Folder of what is not finished; readers of a folder of Parquet files pass over such names."""
 _RECORDINGS = b"emotion2vec.recordings"
@@ -95,6 +98,17 @@ class PartStore:
             found: dict[str, Any] = json.loads(self._schema(name).metadata[_PLAN])
             return found
         return None
+
+    def rows(self) -> Iterator[Row]:
+        """All rows, part by part.
+
+        Raises:
+            OSError, pyarrow.ArrowInvalid: a part can't be read.
+        """
+        for name in self.names():
+            table = self.read(name)
+            for batch in table.to_batches(_BATCH) if table is not None else ():
+                yield from map(row_of, batch.to_pylist())
 
     def update(self, name: str, entries: Sequence[Entry], plan: Plan) -> None:
         """Writes entries into a part in one go, in the place of those of the same recordings.

@@ -41,9 +41,9 @@ def add(
     parser.add_argument(
         "--output",
         metavar="TABLE",
-        type=Path,
         required=True,
-        help="the table: .parquet, .csv or .jsonl",
+        help="the table: .parquet, .csv or .jsonl; with --engine ray a folder of Parquet parts, "
+        "here or at a URI",
     )
     parser.add_argument(
         "--per",
@@ -56,8 +56,9 @@ def add(
         "--bundle",
         metavar="DIR",
         type=Path,
-        help="start a server on this bundle for the run; without it and --server, the one at "
-        "127.0.0.1:50051 is taken, or one on the demo model started",
+        help="start a server on this bundle for the run, or, with --engine ray, load it in each "
+        "worker; without it and --server, the one at 127.0.0.1:50051 is taken, or one on the demo "
+        "model started",
     )
     parser.add_argument(
         "--speech-only", action="store_true", help="scores over speech, without the silence"
@@ -77,6 +78,7 @@ def add(
         "--retry-failed", action="store_true", help="try those again that failed in earlier runs"
     )
     _add_telling(parser)
+    _add_ray(parser)
     add_raw(parser, "raw samples (of all inputs)")
 
 
@@ -101,9 +103,47 @@ def _add_telling(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--quiet", action="store_true", help="tell nothing but errors")
 
 
+def _add_ray(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--engine",
+        choices=("server", "ray"),
+        default="server",
+        help="what scores: a server, or workers on the nodes of a Ray cluster, which load the "
+        "bundle themselves (%(default)s)",
+    )
+    group = parser.add_argument_group("workers (with --engine ray)")
+    group.add_argument(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="of the cluster; auto for the one that this node is of (RAY_ADDRESS, else this "
+        "machine alone)",
+    )
+    group.add_argument(
+        "--worker-cpus",
+        metavar="N",
+        type=int,
+        default=1,
+        help="cores of a worker, on each of which it scores a recording (%(default)s)",
+    )
+    group.add_argument(
+        "--worker-gpus", metavar="N", type=float, default=0.0, help="GPUs of a worker (%(default)g)"
+    )
+    group.add_argument(
+        "--workers",
+        metavar="N",
+        type=int,
+        help="at most so many (as many as there is room for, also when nodes come later)",
+    )
+
+
 def run(arguments: argparse.Namespace, connection: dict[str, Any], terminal: Terminal) -> int:
     """Runs the subcommand; returns the exit code."""
     # Here, because Arrow takes a third of a second to load.
+    if arguments.engine == "ray":
+        from emotion2vec_archive.command.clustering import score_on_cluster
+
+        return score_on_cluster(arguments, terminal)
     from emotion2vec_archive.command.scoring import score
 
+    arguments.output = Path(arguments.output)
     return score(arguments, connection, terminal)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from emotion2vec_client import NO_RETRY, AsyncClient
 from emotion2vec_client.command.arguments import raw_format
-from emotion2vec_client.command.inputs import AUDIO_SUFFIXES, RAW_SUFFIXES, LeftOut, Missing
-from emotion2vec_client.command.terminal import Terminal, shown
+from emotion2vec_client.command.terminal import Terminal
 
+from emotion2vec_archive.command.closing import close
+from emotion2vec_archive.command.finding import Found, find_recordings
 from emotion2vec_archive.engine import EngineError, ModelInfo
 from emotion2vec_archive.journal import Journal, JournalError, State
 from emotion2vec_archive.plan import Embeddings, Plan
@@ -25,25 +24,13 @@ from emotion2vec_archive.row import Per
 from emotion2vec_archive.run import score_all
 from emotion2vec_archive.server_engine import TIMEOUT, ServerEngine, Wish
 from emotion2vec_archive.servers import NamedServer, Server, is_serving, own_server
-from emotion2vec_archive.sources import find, list_file
 from emotion2vec_archive.summary import Summary
 from emotion2vec_archive.table.build import build, frames_path
 from emotion2vec_archive.table.formats import FORMATS
 
 _FAILED = 1
-_TOLD = 5
-"""Arguments that stand for nothing, told one by one."""
 _THREADS = 32
 """That read recordings: from an object store each takes its time."""
-
-
-@dataclass(slots=True)
-class _Found:
-    """What the arguments stand for."""
-
-    recordings: list[Recording] = field(default_factory=list)
-    missing: list[Missing] = field(default_factory=list)
-    left_out: LeftOut = field(default_factory=LeftOut)
 
 
 def score(arguments: Namespace, connection: dict[str, Any], terminal: Terminal) -> int:
@@ -56,10 +43,7 @@ def score(arguments: Namespace, connection: dict[str, Any], terminal: Terminal) 
     wish = _wish(arguments)
     embeddings = _embeddings(arguments)
     _check_output(arguments.output)
-    found = _find(arguments)
-    _tell_missing(found.missing, terminal)
-    if not found.recordings:
-        raise ValueError("there is nothing to score")
+    found = find_recordings(arguments, terminal)
     job = _Job(arguments, wish, embeddings, found, terminal)
     try:
         return asyncio.run(job.run(connection))
@@ -82,7 +66,7 @@ class _Job:
         arguments: Namespace,
         wish: Wish,
         embeddings: Embeddings,
-        found: _Found,
+        found: Found,
         terminal: Terminal,
     ) -> None:
         self._arguments = arguments
@@ -175,18 +159,10 @@ class _Job:
         arguments = self._arguments
         summary = Summary(arguments.top_label, arguments.top_by, arguments.top)
         build(arguments.output, plan, journal.entries(), summary.see)
-        if self._shown is Shown.JSON:
-            self._terminal.print_json(
-                {**summary.to_dict(self._found.left_out), "table": str(arguments.output)}
-            )
-        elif not arguments.quiet:
-            for line in summary.sentences(self._found.left_out):
-                self._terminal.print(line)
-            self._terminal.print(f"table: {shown(arguments.output)}")
-            if arguments.frames:
-                self._terminal.print(f"frames: {shown(frames_path(arguments.output))}")
-        is_well = not (summary.failures or self._found.missing or self._found.left_out)
-        return 0 if is_well else _FAILED
+        files = {"table": str(arguments.output)}
+        if arguments.frames:
+            files["frames"] = str(frames_path(arguments.output))
+        return close(summary, self._found, files, self._shown, self._terminal)
 
 
 def _wish(arguments: Namespace) -> Wish:
@@ -217,31 +193,3 @@ def _check_output(table: Path) -> None:
         raise ValueError(f"--output {table}: its name must end in {', '.join(FORMATS)}")
     if table.is_dir() or not table.parent.is_dir():
         raise ValueError(f"--output {table}: there is no such directory, or it is one itself")
-
-
-def _find(arguments: Namespace) -> _Found:
-    suffixes = AUDIO_SUFFIXES if raw_format(arguments) is None else RAW_SUFFIXES
-    found = _Found()
-    for one in find(_paths(arguments), found.left_out, suffixes):
-        if isinstance(one, Missing):
-            found.missing.append(one)
-        else:
-            found.recordings.append(one)
-    return found
-
-
-def _paths(arguments: Namespace) -> Iterable[str]:
-    for path in arguments.paths:
-        if path == "-":
-            yield from list_file(path)
-        else:
-            yield path
-    if arguments.list is not None:
-        yield from list_file(arguments.list)
-
-
-def _tell_missing(missing: list[Missing], terminal: Terminal) -> None:
-    for one in missing[:_TOLD]:
-        terminal.error(f"{shown(one.argument)}: {one.reason}")
-    if len(missing) > _TOLD:
-        terminal.error(f"{len(missing) - _TOLD} more paths are not there")

@@ -10,6 +10,7 @@ from emotion2vec_archive.report.content import Content
 from emotion2vec_archive.report.page import GENERATOR, render
 from emotion2vec_archive.report.reading import read_table
 from emotion2vec_archive.report.scores import ReportError, Scores
+from emotion2vec_archive.table.output import replacing
 
 __all__ = ["ReportError", "make_report"]
 
@@ -35,13 +36,8 @@ def make_report(table: Path, page: Path, *, by: str | None, count: int, today: d
     content = compose(Scores(table.name, read_table(table)), by=by, count=count, today=today)
     if page.exists() and _MARK not in _head(page):
         raise ReportError(f"{page} is there already, and is no report: name another by --output")
-    unfinished = page.with_name(f".{page.name}.unfinished")
-    try:
-        unfinished.write_text(render(content), encoding="utf-8")
-        unfinished.replace(page)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
+    with replacing(page) as part:
+        part.write_text(render(content), encoding="utf-8")
     return content
 
 
