@@ -66,10 +66,8 @@ def add(
     parser.add_argument(
         "--embeddings",
         choices=("column", "npy"),
-        nargs="?",
-        const="",
-        help="embeddings too: a column of Parquet, or TABLE.embeddings.npy and the rows in it "
-        "(column for .parquet, else npy)",
+        help="embeddings too: as a column of .parquet, or in TABLE.embeddings.npy, whose rows the "
+        "table counts",
     )
     parser.add_argument(
         "--frames", action="store_true", help="scores of every 20 ms in TABLE.frames.parquet too"

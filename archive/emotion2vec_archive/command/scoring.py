@@ -182,10 +182,9 @@ def _wish(arguments: Namespace) -> Wish:
 def _embeddings(arguments: Namespace) -> Embeddings:
     if arguments.embeddings is None:
         return Embeddings.NONE
-    is_parquet = arguments.output.suffix.lower() == ".parquet"
-    if arguments.embeddings == "column" and not is_parquet:
+    if arguments.embeddings == "column" and arguments.output.suffix.lower() != ".parquet":
         raise ValueError("--embeddings column is of .parquet; take --embeddings npy")
-    return Embeddings(arguments.embeddings or ("column" if is_parquet else "npy"))
+    return Embeddings(arguments.embeddings)
 
 
 def _check_output(table: Path) -> None:
