@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -84,14 +85,15 @@ class _Worker:
 
 
 def _connect(address: str | None) -> None:
+    # It tells of itself in lines that would tear the progress bar.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     if not ray.is_initialized():
         try:
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
         except (ConnectionError, RuntimeError, ValueError) as error:
             where = address or "RAY_ADDRESS"
             raise EngineError(f"there is no Ray cluster at {where}: {error}") from error
-    # It tells of itself in lines that would tear the progress bar.
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Sequence
 from importlib.util import find_spec
+from typing import Any
 
 from emotion2vec_client.command.extras import MissingExtraError
 from emotion2vec_client.command.terminal import Terminal
@@ -40,12 +41,14 @@ def score_on_cluster(arguments: Namespace, terminal: Terminal) -> int:
     how = Shown.NONE if arguments.quiet else Shown(arguments.progress)
     store = PartStore(arguments.output)
     store.prepare()
+    begun_with = store.plan()
+    _check_options(arguments, begun_with)
     done = store.done()
     parts = list(plan(found.recordings, done, retry_failed=arguments.retry_failed))
     if how not in (Shown.NONE, Shown.JSON):
         _tell_done(found, parts, terminal)
     try:
-        _score(arguments, store, parts, how)
+        _score(arguments, store, begun_with, parts, how)
     except EngineError as error:
         terminal.error(str(error))
         return _FAILED
@@ -69,13 +72,29 @@ def _check(arguments: Namespace) -> None:
         raise ValueError("--worker-cpus and --workers are 1 or more, --worker-gpus 0 or more")
 
 
+def _check_options(arguments: Namespace, begun_with: dict[str, Any] | None) -> None:
+    """Whether a table was begun with other options; a worker sees whether with another model."""
+    for name in ("per", "speech_only"):
+        if begun_with is not None and begun_with[name] != getattr(arguments, name):
+            raise ValueError(
+                f"{arguments.output} was begun with another --{name.replace('_', '-')}: take the "
+                "same, or another --output"
+            )
+
+
 def _tell_done(found: Found, parts: Sequence[Part], terminal: Terminal) -> None:
     left = sum(len(part.recordings) for part in parts)
     if left < len(found.recordings):
         terminal.error(f"{len(found.recordings) - left} done already, {left} to score")
 
 
-def _score(arguments: Namespace, store: PartStore, parts: Sequence[Part], how: Shown) -> None:
+def _score(
+    arguments: Namespace,
+    store: PartStore,
+    begun_with: dict[str, Any] | None,
+    parts: Sequence[Part],
+    how: Shown,
+) -> None:
     # Ray takes a second to load.
     from emotion2vec_archive.cluster import engine
     from emotion2vec_archive.cluster.worker import Job
@@ -83,7 +102,7 @@ def _score(arguments: Namespace, store: PartStore, parts: Sequence[Part], how: S
     job = Job(
         bundle=str(arguments.bundle.resolve()),
         store=store,
-        begun_with=store.plan(),
+        begun_with=begun_with,
         per=Per(arguments.per),
         labels=arguments.labels,
         speech_only=arguments.speech_only,
