@@ -13,8 +13,8 @@ from emotion2vec_archive.entry import Entry
 from emotion2vec_archive.row import Row
 from emotion2vec_archive.schema import columns_of
 
-_GROUP = 250_000
-"""Rows of a row group: 83 minutes of audio."""
+_GROUP = 100_000
+"""Rows of a row group: 33 minutes of audio."""
 
 
 def frames_schema(labels: Sequence[str]) -> pa.Schema:
@@ -37,6 +37,7 @@ class FramesTable:
         self._labels = tuple(labels)
         self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
         self._waiting: list[pa.Table] = []
+        self._count = 0
 
     def write(self, entry: Entry) -> None:
         """Adds the frames of one recording."""
@@ -53,7 +54,8 @@ class FramesTable:
                 values = frames.probabilities[:, frames.labels.index(label)]
                 columns.append(pa.array(np.ascontiguousarray(values)))
             self._waiting.append(pa.table(columns, schema=self._schema))
-        if sum(map(len, self._waiting)) >= _GROUP:
+            self._count += count
+        if self._count >= _GROUP:
             self._flush()
 
     def close(self) -> None:
@@ -65,3 +67,4 @@ class FramesTable:
         if self._waiting:
             self._writer.write_table(pa.concat_tables(self._waiting), row_group_size=_GROUP)
             self._waiting.clear()
+            self._count = 0

@@ -7,6 +7,7 @@ imports little, with `add` and `run`.
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any, Protocol, cast
@@ -35,8 +36,13 @@ class Plugin(Protocol):
 
 
 def plugins() -> Mapping[str, Plugin]:
-    """Those that are installed, by the name of their subcommand."""
-    return {entry.name: cast(Plugin, entry.load()) for entry in entry_points(group=GROUP)}
+    """Those that are installed, as a whole, by the name of their subcommand."""
+    found = {}
+    for entry in entry_points(group=GROUP):
+        # One that is broken must not break the other commands.
+        with contextlib.suppress(ImportError):
+            found[entry.name] = cast(Plugin, entry.load())
+    return found
 
 
 def require_plugin(name: str, installed: Mapping[str, Plugin]) -> None:
@@ -48,5 +54,6 @@ def require_plugin(name: str, installed: Mapping[str, Plugin]) -> None:
     if name in _BROUGHT_BY and name not in installed:
         distribution = _BROUGHT_BY[name]
         raise MissingExtraError(
-            f"{name} comes with {distribution}; install it with: pip install {distribution}"
+            f"{name} comes with {distribution}, which is not installed, or not as a whole: "
+            f"pip install {distribution}"
         )
