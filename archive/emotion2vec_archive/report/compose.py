@@ -184,7 +184,7 @@ def _leading(scores: Scores, row: int) -> str:
     label = int(scores.leading[row])
     if label < 0:
         return ""
-    return f"{scores.labels[label]} {percent(float(scores.confidences[row]))} in all"
+    return f"{scores.labels[label]} {percent(float(scores.confidences[row]))} overall"
 
 
 def _spoken(scores: Scores, stretches: Sequence[Stretch]) -> str:

@@ -13,6 +13,8 @@ function rank() {
     .sort((one, other) => valueOf(other) - valueOf(one) || one.place - other.place)
     .slice(0, Number(list.dataset.count));
   list.dataset.label = label;
+  const words = [...form.querySelectorAll(":checked")].map((input) => input.parentElement.textContent);
+  document.querySelector(".chosen").textContent = `${words[1].trim()} of ${words[0].trim()}`;
   for (const { element } of recordings) element.hidden = true;
   shown.forEach((item, index) => {
     item.element.hidden = false;

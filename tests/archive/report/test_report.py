@@ -109,6 +109,7 @@ def test_recordings_are_ranked_by_what_is_chosen(
     visit.get_by_role("radio", name="happy").check()
     visit.get_by_role("radio", name="peak").check()
     assert shown_names(visit) == first_by(table, "peak_happy")[:3]
+    assert "by peak of happy" in visit.locator("#top header").inner_text()
     highest = max(table["peak_happy"].drop_null().to_pylist())
     assert visit.locator(".recording:visible .value").first.inner_text() == f"{highest:.1%}"
 
