@@ -1,8 +1,8 @@
 """A module that runs as long as whoever started it, however that ends.
 
-`python -m emotion2vec_server.process.tether MODULE ARGUMENT...` is `python -m MODULE ARGUMENT...`, and
-is told to end (SIGTERM) when its standard input does: that is a pipe whose other end the system closes
-with the process that holds it, killed or not.
+`python -m emotion2vec_server.process.tether MODULE ARGUMENT...` is `python -m MODULE ARGUMENT...`,
+and is told to end (SIGTERM) when its standard input does: that is a pipe whose other end the system
+closes with the process that holds it, killed or not.
 """
 
 from __future__ import annotations
