@@ -49,7 +49,7 @@ LAYERS = {
         {"progress", "summary"},
         {"run", "server_engine", "table"},
         {"journal", "limiter", "plan", "servers", "sources"},
-        {"engine", "entry", "schema", "leash"},
+        {"engine", "entry", "schema"},
         {"row"},
         {"recording"},
     ),
