@@ -93,6 +93,8 @@ def _of_track(recording: Recording, recognition: Recognition, track: Recognition
         start=0.0,
         end=metadata.audio_duration,
         duration=metadata.audio_duration,
+        sample_rate=metadata.sample_rate or None,
+        channels=metadata.channel_count or None,
         mostly_silent=_is_mostly_silent(warnings),
         warnings=tuple((warning.code.value, warning.message) for warning in warnings),
         model=metadata.model,

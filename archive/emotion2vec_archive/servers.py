@@ -21,6 +21,8 @@ PATIENCE = 300.0
 """Seconds for which a server that is gone is waited for: a restart that loads a large model."""
 _PAUSE = 0.5
 _CHECK_SECONDS = 5.0
+_TETHER = "emotion2vec_server.process.tether"
+"""Ends the server with us, however we end."""
 _SERVING = re.compile(r"serving on (\S+:\d+)")
 _STOP_SECONDS = 30.0
 _STARTS = 20
@@ -69,9 +71,10 @@ class NamedServer:
 class OwnServer:
     """One that is started for the run, and started again when it dies."""
 
-    def __init__(self, arguments: tuple[str, ...]) -> None:
-        """`arguments` are emotion2vec-server's."""
+    def __init__(self, arguments: tuple[str, ...], log: Path) -> None:
+        """`arguments` are emotion2vec-server's, whose log is kept in a file if something fails."""
         self._arguments = arguments
+        self._log = log
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
@@ -107,7 +110,7 @@ class OwnServer:
         group: dict[str, Any] = {} if sys.platform == "win32" else {"process_group": 0}
         environment = {name: os.environ[name] for name in os.environ if name[:4] != "E2V_"}
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "emotion2vec_archive.leash", *options),
+            *(sys.executable, "-m", _TETHER, "emotion2vec_server", *options),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
@@ -137,11 +140,14 @@ class OwnServer:
     ) -> None:
         """Reads what it says: the address, and its last words."""
         assert process.stderr is not None  # noqa: S101 - a pipe
-        while line := await process.stderr.readline():
-            text = line.decode("utf-8", "replace").strip()
-            self._said.append(text)
-            if (found := _SERVING.search(text)) and not serving.done():
-                serving.set_result(found[1])
+        with self._log.open("ab") as log:
+            while line := await process.stderr.readline():
+                log.write(line)
+                log.flush()
+                text = line.decode("utf-8", "replace").strip()
+                self._said.append(text)
+                if (found := _SERVING.search(text)) and not serving.done():
+                    serving.set_result(found[1])
         await process.wait()
         if not serving.done():
             serving.set_result(None)
@@ -155,11 +161,12 @@ def can_start() -> bool:
     return importlib.util.find_spec("emotion2vec_server") is not None
 
 
-def own_server(bundle: Path | None) -> OwnServer:
+def own_server(bundle: Path | None, log: Path) -> OwnServer:
     """A server for the run, not yet started.
 
     Args:
         bundle: its model; None for the demo model.
+        log: where its log goes.
 
     Raises:
         EngineError: emotion2vec-server is not installed.
@@ -169,7 +176,7 @@ def own_server(bundle: Path | None) -> OwnServer:
             "no server is named, and none can be started: name one with --server, or "
             "pip install emotion2vec-server 'emotion2vec-runtime[cpu]'"
         )
-    return OwnServer(() if bundle is None else ("--model", str(bundle)))
+    return OwnServer(() if bundle is None else ("--model", str(bundle)), log)
 
 
 async def is_serving(client: AsyncClient) -> bool:

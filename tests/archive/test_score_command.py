@@ -81,6 +81,7 @@ def test_a_folder_becomes_a_table(server: RunningServer, tmp_path: Path) -> None
             assert row["label"] == one.emotion.label
             assert row["bytes"] == Path(os.fsdecode(path)).stat().st_size
             assert row["duration"] == one.metadata.audio_duration
+            assert (row["sample_rate"], row["channels"]) == (16000, 1)
             for each in one.emotion.scores:
                 assert row[f"score_{each.label}"] == pytest.approx(each.probability, abs=1e-4)
             shares = [row[f"share_{each.label}"] for each in one.emotion.scores]

@@ -52,7 +52,7 @@ LAYERS = {
         {"cluster", "progress", "report", "summary"},
         {"run", "server_engine", "table"},
         {"journal", "limiter", "plan", "servers", "sources"},
-        {"engine", "entry", "schema", "leash"},
+        {"engine", "entry", "schema"},
         {"row"},
         {"recording"},
     ),

@@ -86,7 +86,10 @@ class _Job:
                 plan = self._plan(engine.model)
                 with Journal(self._arguments.output, plan.to_dict()) as journal:
                     await self._score(engine, journal)
-                    return self._finish(plan, journal)
+                    code = self._finish(plan, journal)
+            if not code:
+                server_log(self._arguments.output).unlink(missing_ok=True)
+            return code
         finally:
             await server.stop()
 
@@ -99,7 +102,7 @@ class _Job:
             async with AsyncClient(**{**connection, "retry": NO_RETRY}) as client:
                 if await is_serving(client):
                     return named
-        server = own_server(self._arguments.bundle)
+        server = own_server(self._arguments.bundle, server_log(self._arguments.output))
         await server.start()
         if self._arguments.bundle is None and not self._arguments.quiet:
             self._terminal.error(
@@ -163,6 +166,11 @@ class _Job:
         if arguments.frames:
             files["frames"] = str(frames_path(arguments.output))
         return close(summary, self._found, files, self._shown, self._terminal)
+
+
+def server_log(table: Path) -> Path:
+    """Where the log of a server goes that is started for the run; it stays if something failed."""
+    return table.with_name(f"{table.name}.server.log")
 
 
 def _wish(arguments: Namespace) -> Wish:

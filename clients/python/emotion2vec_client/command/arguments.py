@@ -105,8 +105,13 @@ def _add_recognize(
     parser.add_argument(
         "--output-dir",
         metavar="DIR",
-        help="write result.json, processed_audio.wav and embedding.npy below DIR, and "
-        "frame_embeddings.npy with --frames",
+        help="write result.json and embedding.npy of each file below DIR, in the tree that the "
+        "files lie in, and an index of them",
+    )
+    parser.add_argument(
+        "--processed-audio",
+        action="store_true",
+        help="processed_audio.wav too, with --output-dir: what the model heard, 16 kHz mono",
     )
     parser.add_argument(
         "--plot",
