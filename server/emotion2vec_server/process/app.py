@@ -71,6 +71,7 @@ class Server:
         tokens = read_tokens(settings.token_file) if settings.token_file else None
         self._gate = Gate(self._calls, self._metrics, tokens)
         self._executor = ThreadPoolExecutor(_decode_threads(settings), "decode")
+        self._uploads = self._make_uploads()
         self._streams = self._make_streams()
         self._long_recordings = self._make_long_recordings()
         limits = ServerLimits(
@@ -82,7 +83,6 @@ class Server:
             ),
         )
         self._grpc = GrpcServer(limits, tokens)
-        self._uploads = self._make_uploads()
         self._recordings = self._make_recordings()
         self._grpc.add(
             EmotionRecognitionService(
@@ -211,6 +211,7 @@ class Server:
         settings = self._settings
         return LongRecordings(
             self._catalog,
+            self._uploads,
             self._executor,
             LongRecordingLimits(
                 audio=settings.max_recording_seconds,
@@ -226,6 +227,7 @@ class Server:
         settings = self._settings
         streams = Streams(
             self._catalog,
+            self._uploads,
             self._executor,
             StreamLimits(
                 idle=settings.stream_idle_seconds,
