@@ -423,6 +423,7 @@ def test_a_caller_who_leaves_is_noticed(
         deadline -= 1
         requests.post(f"{server.http_url}/v1/recognize", data=recordings["mono"])
     counted = requests.get(server.metrics_url).text
-    assert 'emotion2vec_requests_total{code="CANCELLED",method="Recognize"}' in counted or (
-        'code="INVALID_ARGUMENT",method="Recognize"' in counted
+    assert (
+        'emotion2vec_requests_total{code="CANCELLED",door="http",method="Recognize"}' in counted
+        or ('code="INVALID_ARGUMENT",door="http",method="Recognize"' in counted)
     )

@@ -51,7 +51,7 @@ class Edge:
         """
         seconds = _timeout(request)
         deadline = None if seconds is None else time.monotonic() + seconds
-        call = Call(method, Caller(caller_of(request), deadline))
+        call = Call("http", method, Caller(caller_of(request), deadline))
         try:
             async with asyncio.timeout(seconds):
                 return await self._gate.run(call, request.headers.get("authorization", ""), work)
