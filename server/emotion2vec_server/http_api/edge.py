@@ -84,6 +84,11 @@ class Presence:
         self._worker = asyncio.current_task()
         self.has_left = False
 
+    @property
+    def has_sent_all(self) -> bool:
+        """Whether the body has been read."""
+        return self._watching is not None
+
     def watch(self) -> None:
         if self._watching is None:
             self._watching = asyncio.create_task(self._watch())

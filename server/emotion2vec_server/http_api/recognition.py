@@ -142,13 +142,19 @@ class Recognition:
         ready: asyncio.Queue[str | None] = asyncio.Queue(1)
 
         async def work(call: Call) -> None:
-            async with presence(request) as present:
-                await self._long_recordings.run(
-                    call.caller,
-                    _messages(call, request, Body(request), form, present),
-                    lambda opened, event: line_of(form, opened, event),
-                    ready.put,
-                )
+            with closing(Collected(self._shelf)) as collected:
+                async with presence(request) as present:
+
+                    async def put(line: str) -> None:
+                        if present.has_sent_all or not form.waits_for_the_end:
+                            await ready.put(line)
+
+                    await self._long_recordings.run(
+                        call.caller,
+                        _messages(call, request, Body(request), form, present),
+                        lambda opened, event: line_of(form, opened, event, collected),
+                        put,
+                    )
 
         async def run() -> None:
             try:
