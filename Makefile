@@ -40,7 +40,7 @@ serve: .venv/run.stamp
 setup: .venv/all.stamp
 
 test: .venv/all.stamp
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
 
 lint: .venv/all.stamp
 	$(BIN)/ruff check .

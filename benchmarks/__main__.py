@@ -34,7 +34,10 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     here, threads, logs = machine.describe(), machine.cores(), _logs()
     print(f"logs of all servers: {logs}", file=sys.stderr)
+    # The sections that are not measured stay in the report as they are.
+    held = report.read(options.output) if options.only else None
     results = report.Results(machine=here, short=options.short, seed=options.seed)
+    results = replace(held, machine=here) if held else results
     for name, measure in _sections(options, logs, threads).items():
         if name in wanted:
             results = replace(results, **{name: measure()})
@@ -124,8 +127,9 @@ def _load_plans(options: argparse.Namespace) -> dict[str, load.Plan]:
     if options.short:
         brief = load.Plan(seconds=3, warmup=1)
         return {"demo": brief, "middling": brief}
-    large = load.Plan(seconds=40, warmup=10)
-    return {"demo": load.Plan(), "middling": load.Plan(), "large": large}
+    large = load.Plan(seconds=20, warmup=5)
+    sizes = {"large": large, models.LARGE_INT8: large}
+    return {"demo": load.Plan(), "middling": load.Plan(), **sizes}
 
 
 def _stream_plans(options: argparse.Namespace) -> dict[str, streams.Plan]:
@@ -137,8 +141,8 @@ def _stream_plans(options: argparse.Namespace) -> dict[str, streams.Plan]:
     if options.short:
         return {"demo": plan(first=32, most=64, halvings=0, seconds=3)}
     # Long enough to see a stream of the large model degrade.
-    large = plan(first=1, most=8, seconds=12)
-    return {"demo": plan(), "middling": plan(), "large": large}
+    large = plan(first=2, most=16, seconds=12)
+    return {"demo": plan(), "large": large, models.LARGE_INT8: large}
 
 
 if __name__ == "__main__":

@@ -162,7 +162,7 @@ def _installed(name: str, result: Comparison) -> bool:
 def _running(name: str, model: str, threads: int, log: Path) -> Iterator[tuple[Server, str]]:
     """The contestant, and the target that calls it."""
     if name == OURS:
-        flags = [*models.server_arguments(model), "--precision", models.precision(model)]
+        flags = models.server_arguments(model)
         flags += ["--threads", str(threads), "--instances", "1"]
         with emotion2vec_server(log, *flags) as server:
             yield server, "recognize"

@@ -42,6 +42,8 @@ FRAME_FIELD = 400
 FRAME_HOP = 320
 OPSET = 20
 LARGE_PRECISIONS = ("fp32", "int8")
+LARGE_INT8 = "large-int8"
+"""The int8 graph of the bundle `large`."""
 ON_CARD = "large-fp16"
 """The model that runs on a GPU; all others run on the CPU."""
 LABELS = tuple(f"label{index}" for index in range(9))
@@ -66,6 +68,7 @@ SHAPES = {
 
 def bundle(name: str) -> Path:
     """The bundle directory of a model but "demo", made anew where its code is newer."""
+    name = "large" if name == LARGE_INT8 else name
     directory = CACHE / name
     if not _is_fresh(directory):
         shutil.rmtree(directory, ignore_errors=True)
@@ -88,14 +91,15 @@ def provider(name: str) -> str:
 
 
 def precision(name: str) -> Precision:
-    """Which of a model's graphs its peers are given."""
-    return "fp16" if name == ON_CARD else "fp32"
+    """Which of a model's graphs is run, by our server and its peers."""
+    precisions: dict[str, Precision] = {ON_CARD: "fp16", LARGE_INT8: "int8"}
+    return precisions.get(name, "fp32")
 
 
 def server_arguments(name: str) -> list[str]:
     """Our server's options for a model; "demo" is the bundled one."""
     named = [] if name == "demo" else ["--model", str(bundle(name))]
-    return [*named, "--provider", provider(name)]
+    return [*named, "--provider", provider(name), "--precision", precision(name)]
 
 
 def checkpoint(name: str) -> Path:

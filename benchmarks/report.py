@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
+from pydantic import TypeAdapter
+
 from benchmarks import plots
 from benchmarks.comparison import OURS, Comparison
 from benchmarks.fidelity import BundleFidelity
@@ -37,6 +39,12 @@ class Results:
     latency: Latency | None = None
     fidelity: list[BundleFidelity] | None = None
     streams: Streams | None = None
+
+
+def read(directory: Path) -> Results | None:
+    """What `write` left there."""
+    path = directory / "results.json"
+    return TypeAdapter(Results).validate_json(path.read_bytes()) if path.exists() else None
 
 
 def write(results: Results, directory: Path) -> Path:

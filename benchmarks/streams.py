@@ -140,7 +140,7 @@ def measure(plans: Mapping[str, Plan], logs: Path, seed: int) -> Streams:
     """Runs all searches, a server each ("demo" is the bundled model), which log to `logs`."""
     result = Streams([])
     for model, plan in plans.items():
-        arguments = [*models.server_arguments(model), "--precision", models.precision(model)]
+        arguments = models.server_arguments(model)
         with emotion2vec_server(logs / f"streams-{model}.log", *arguments) as server:
             for incremental in plan.modes:
                 job = Job(

@@ -80,7 +80,8 @@ class Destination:
     def keep(self, made: Collection[Artifact], directory: Path) -> list[Artifact]:
         """Copies what the bundle holds beyond `made` into `directory`, where the new one grows.
 
-        An engine whose graph is not among them any more is left behind: nothing could run it.
+        What belongs to a graph that is not among them any more is left behind: an engine, which
+        nothing could run, and steps, whose weights are the graph's.
 
         Raises:
             ExportError: a file is not what the manifest says.
@@ -91,6 +92,7 @@ class Destination:
         kept = [item for item in self._held.manifest.artifacts if form_of(item) not in forms]
         graphs = {item.sha256 for item in (*made, *kept) if item.kind == "onnx"}
         kept = [i for i in kept if i.engine is None or i.engine.onnx_sha256 in graphs]
+        kept = [i for i in kept if i.kind != "step" or ("onnx", i.precision) not in forms]
         for artifact in kept:
             try:
                 self._held.path(artifact)

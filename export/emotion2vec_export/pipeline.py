@@ -38,6 +38,7 @@ from emotion2vec_export.parity import ParityCheck, require_faithful
 from emotion2vec_export.precision import RECIPES
 from emotion2vec_export.reference import FunAsr, write_weights
 from emotion2vec_export.requirements import Requirements, requirements
+from emotion2vec_export.sharing import share_weights
 from emotion2vec_export.step import Step, positional_context
 from emotion2vec_export.stepping import StepCheck, Stepped
 from emotion2vec_export.weights import load_model
@@ -155,6 +156,7 @@ class _Forms:
         self._progress = progress
         self._config = checkpoint.config
         self._fitted: dict[Precision, Fitted | None] = {}
+        self._graphs: dict[Precision, Path] = {}
         self._frame_field = checkpoint.config.audio.frame_field
         # One after the other, so that the model is never in memory twice.
         progress.step("loading FunASR, and hearing what it says of the test audio")
@@ -232,6 +234,7 @@ class _Forms:
                 refused = error
             else:
                 self._fitted[precision] = fitted
+                self._graphs[precision] = path
                 return _artifact(path, "onnx", precision, parity, scheme=scheme)
         assert refused is not None  # noqa: S101 - a recipe has a candidate
         raise refused
@@ -243,6 +246,7 @@ class _Forms:
         recipe = RECIPES[precision]
         assert recipe.convert_step is not None  # noqa: S101 - it was asked for
         path = recipe.convert_step(self._flat_step, self._directory, self._fitted.get(precision))
+        share_weights(path, self._graphs[precision])
         context = positional_context(self._config)
         backend = OnnxStepBackend(path, provider_named("cpu"), context=context)
         whole = self._check.measure(Stepped(backend, self._config, precision), recipe.bounds)

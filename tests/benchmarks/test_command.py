@@ -12,6 +12,7 @@ import pytest
 from benchmarks import __main__ as command
 from benchmarks import models, process
 from benchmarks.comparison import Comparison
+from benchmarks.fidelity import BundleFidelity
 from benchmarks.speech import Mix
 
 
@@ -27,6 +28,23 @@ def test_a_run_that_is_stopped_leaves_what_it_has(
     with pytest.raises(KeyboardInterrupt):
         command.main()
     assert "Left out: mosec is down." in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
+def test_a_section_measured_alone_keeps_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sections = {
+        "peers": lambda: Comparison(Mix(), failures={"mosec": "is down"}),
+        "fidelity": lambda: [BundleFidelity("demo 1a2b", ["sad"], 1, {}, {"fp32": [[1]]})],
+    }
+    monkeypatch.setattr(command, "_sections", lambda *_: sections)
+    for name in sections:
+        flags = ["--only", name, "--output", str(tmp_path)]
+        monkeypatch.setattr(sys, "argv", ["benchmarks", *flags])
+        assert command.main() == 0
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "Left out: mosec is down." in text
+    assert "demo 1a2b in fp32: 1 of 1 right" in text
 
 
 @pytest.mark.parametrize("cores", [2, 16])
@@ -63,4 +81,4 @@ def test_a_card_has_no_section_for_the_cpu(
 def test_only_the_model_for_a_card_runs_on_one() -> None:
     """On a machine with a card the server would take it for all of them."""
     assert models.provider(models.ON_CARD) == "cuda"
-    assert models.server_arguments("demo") == ["--provider", "cpu"]
+    assert models.server_arguments("demo") == ["--provider", "cpu", "--precision", "fp32"]

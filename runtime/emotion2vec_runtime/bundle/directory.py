@@ -27,6 +27,7 @@ class Bundle:
     def __init__(self, directory: Path, manifest: Manifest) -> None:
         self.directory = directory
         self.manifest = manifest
+        self._verified: set[FileEntry] = set()
 
     @contextmanager
     def verifying(self, artifact: Artifact) -> Iterator[Path]:
@@ -38,11 +39,9 @@ class Bundle:
         Raises:
             BundleError: on entry or at the block's end: a file differs from its hash.
         """
-        _verify(self.directory, artifact)
+        self._verify(artifact)
         with ThreadPoolExecutor(1, "verify") as hashing:
-            checks = [
-                hashing.submit(_verify, self.directory, entry) for entry in artifact.external_data
-            ]
+            checks = [hashing.submit(self._verify, entry) for entry in artifact.external_data]
             try:
                 yield self.directory / artifact.file
             finally:
@@ -57,6 +56,14 @@ class Bundle:
         """
         with self.verifying(artifact) as path:
             return path
+
+    def _verify(self, entry: FileEntry) -> None:
+        """Once for each file: artefacts may share one."""
+        if entry in self._verified:
+            return
+        if _digest(_find(self.directory, entry)) != entry.sha256:
+            raise _differs(self.directory / entry.file)
+        self._verified.add(entry)
 
 
 def load_bundle(directory: Path) -> Bundle:
@@ -99,12 +106,6 @@ def _find(directory: Path, entry: FileEntry) -> Path:
     if path.stat().st_size != entry.size:
         raise _differs(path)
     return path
-
-
-def _verify(directory: Path, entry: FileEntry) -> None:
-    path = _find(directory, entry)
-    if _digest(path) != entry.sha256:
-        raise _differs(path)
 
 
 def _differs(path: Path) -> BundleError:
