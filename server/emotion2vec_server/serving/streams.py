@@ -39,6 +39,7 @@ from emotion2vec_server.serving.container_decoding import ContainerDecoding
 from emotion2vec_server.serving.observer import Observer
 from emotion2vec_server.serving.places import Places
 from emotion2vec_server.serving.served_model import ServedModel
+from emotion2vec_server.serving.uploads import Uploads
 from emotion2vec_server.streaming.decoding import Decoding, RawDecoding
 from emotion2vec_server.streaming.ends import Ends, ends_of
 from emotion2vec_server.streaming.events import (
@@ -122,6 +123,7 @@ class Streams:
     def __init__(
         self,
         catalog: Catalog,
+        uploads: Uploads,
         executor: Executor,
         limits: StreamLimits,
         observer: Observer,
@@ -131,6 +133,7 @@ class Streams:
     ) -> None:
         """`executor` runs what would block the event loop."""
         self._catalog = catalog
+        self._uploads = uploads
         self._executor = executor
         self._limits = limits
         self._observer = observer
@@ -181,8 +184,9 @@ class Streams:
                 RETRY_SECONDS,
             )
         try:
-            opened = self._settle(await self._first(requests))
-            await self._converse(opened, caller, requests, render, write)
+            with self._uploads.count(caller.name, requests) as counted:
+                opened = self._settle(await self._first(counted))
+                await self._converse(opened, caller, counted, render, write)
         finally:
             self._places.give_back(caller.name)
 
