@@ -61,6 +61,21 @@ def test_one_file_as_bars(run: Any, wav: Path) -> None:
     assert "\033" not in out
 
 
+def test_a_long_file_says_on_a_terminal_how_far_it_is(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / "long.wav"
+    long.write_bytes(bytes(2**21))
+    quiet = run("recognize", long)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "500")
+    code, out, err = run("recognize", long)
+    assert quiet == (code, out, "")
+    # Gone before the result is shown.
+    assert err == f"\r\033[K{long}  1:05 heard\r\033[K"
+
+
 def test_several_files_as_a_table_in_order(run: Any, folder: Path) -> None:
     code, out, err = run("recognize", folder / "b" / "c.MP3", folder)
     names = [line.split()[0] for line in out.splitlines()]

@@ -17,6 +17,7 @@ from typing import Any
 from emotion2vec_client.aio import AsyncClient
 from emotion2vec_client.audio import RawFormat
 from emotion2vec_client.command.arguments import raw_format
+from emotion2vec_client.command.clock import clock
 from emotion2vec_client.command.extras import require
 from emotion2vec_client.command.inputs import (
     AUDIO_SUFFIXES,
@@ -91,6 +92,8 @@ class _Run:
         names = [shown(str(found)) for found in inputs if not isinstance(found, Missing)]
         self._report = Report(terminal, names)
         self._nothing_to_plot: set[str] = set()
+        self._heard: dict[str, float] = {}
+        """Seconds, of the inputs that come in pieces and are not done."""
 
     async def run(self, connection: dict[str, Any]) -> int:
         done = failed = 0
@@ -98,12 +101,15 @@ class _Run:
             outcomes = in_order(
                 self._inputs, lambda found: self._recognize(client, found), self._arguments.jobs
             )
-            async with aclosing(outcomes):
-                async for found, outcome in outcomes:
-                    done += 1
-                    failed += not self._show(found, outcome)
-                    if isinstance(outcome, UnavailableError | UnauthenticatedError):
-                        break  # the others would fail alike, each after its own retries
+            try:
+                async with aclosing(outcomes):
+                    async for found, outcome in outcomes:
+                        done += 1
+                        failed += not self._show(found, outcome)
+                        if isinstance(outcome, UnavailableError | UnauthenticatedError):
+                            break  # the others would fail alike, each after its own retries
+            finally:
+                self._terminal.end_status()
         self._report.close()
         if done < len(self._inputs):
             self._terminal.error(f"{len(self._inputs) - done} more inputs were not tried")
@@ -112,7 +118,7 @@ class _Run:
     async def _recognize(self, client: AsyncClient, found: Input) -> Outcome:
         if isinstance(found, Missing):
             return found
-        asked, raw = self._arguments, self._raw
+        asked, raw, name = self._arguments, self._raw, shown(str(found))
         try:
             return await client.recognize(
                 found if isinstance(found, Path) else sys.stdin.buffer,
@@ -127,9 +133,19 @@ class _Run:
                 processed_audio=asked.plot or asked.processed_audio,
                 model=asked.model,
                 allowed_labels=asked.labels,
+                progress=lambda part: self._progress(name, part.segment.end),
             )
         except (RecognitionError, OSError) as error:
             return error
+        finally:
+            self._heard.pop(name, None)
+
+    def _progress(self, name: str, heard: float) -> None:
+        """Says how far the long ones are, the first of them by name."""
+        self._heard[name] = heard
+        first, *others = self._heard
+        more = f", and {len(others)} more" if others else ""
+        self._terminal.status(f"{first}  {clock(self._heard[first])} heard{more}")
 
     def _show(self, found: Input, outcome: Outcome) -> bool:
         """Reports one outcome; returns whether all went well."""
