@@ -22,6 +22,8 @@ def recognition_of(result: Result, recognizer: Recognizer) -> results.Recognitio
         queue_duration=0.0,
         inference_duration=0.0,
         batch_size=1,
+        sample_rate=result.source_rate,
+        channel_count=result.source_channels,
     )
     return _recognition(result, metadata, manifest.frame_hop / manifest.sample_rate)
 
