@@ -144,6 +144,7 @@ DOORS = {
                 "nodes",
                 "positional",
                 "quantization",
+                "sharing",
                 "summation",
                 "token_attention",
             },
