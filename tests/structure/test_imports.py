@@ -22,6 +22,10 @@ HOUSE = {
     "emotion2vec_runtime": ("runtime", set[str]()),
     "emotion2vec_server": ("server", {"emotion2vec", "emotion2vec_runtime"}),
     "emotion2vec_client": ("clients/python", {"emotion2vec"}),
+    "emotion2vec_archive": (
+        "archive",
+        {"emotion2vec_client", "emotion2vec_runtime", "emotion2vec_server"},
+    ),
     "emotion2vec_export": ("export", {"emotion2vec_runtime"}),
 }
 
@@ -42,6 +46,15 @@ LAYERS = {
         {"streaming"},
         {"batching"},
         {"errors"},
+    ),
+    "emotion2vec_archive": (
+        {"command"},
+        {"cluster", "progress", "report", "summary"},
+        {"run", "server_engine", "table"},
+        {"journal", "limiter", "plan", "servers", "sources"},
+        {"engine", "entry", "schema"},
+        {"row"},
+        {"recording"},
     ),
 }
 
@@ -122,6 +135,20 @@ DOORS = {
         Door("rich", "rich", {"command.live"}),
         Door("sounddevice", "sounddevice", {"command.microphone"}),
     ),
+    "emotion2vec_archive": (
+        Door("filelock", "filelock", {"journal"}),
+        Door("fsspec", "fsspec", {"cluster.store", "cluster.worker", "sources"}),
+        Door("jinja2", "jinja2", {"report.page"}),
+        Door("markupsafe", "jinja2", {"report.page"}),
+        Door("numpy", "numpy", EVERYWHERE),
+        Door(
+            "pyarrow",
+            "pyarrow",
+            {"cluster.store", "report.reading", "report.scores", "schema", "table"},
+        ),
+        Door("ray", "ray", {"cluster.engine"}),
+        Door("rich", "rich", {"progress"}),
+    ),
     "emotion2vec_export": (
         Door("funasr", "funasr", {"demo.training", "reference"}),
         Door("huggingface_hub", "huggingface-hub", {"hub"}),
@@ -163,6 +190,7 @@ NEVER_IMPORTED = {
     "fastapi-swagger",  # brings the files of the page at /docs
     "onnxruntime-gpu",  # imported as onnxruntime
     "onnxscript",  # torch's ONNX exporter imports it
+    "s3fs",  # fsspec imports it for s3://
     "websockets",  # uvicorn's WebSockets are its
 }
 

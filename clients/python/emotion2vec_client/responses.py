@@ -259,6 +259,8 @@ def _metadata(message: recognition_pb2.ResponseMetadata) -> results.Metadata:
         inference_duration=_seconds(message.inference_duration),
         batch_size=message.batch_size,
         server_version=message.server_version,
+        sample_rate=message.sample_rate_hertz,
+        channel_count=message.channel_count,
     )
 
 

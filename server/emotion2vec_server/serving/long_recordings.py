@@ -323,6 +323,8 @@ class LongRecordings:
             queue_seconds=completed.queue_seconds,
             run_seconds=completed.run_seconds,
             batch_size=completed.batch_size,
+            source_rate=run.decoding.decoder.source_rate,
+            source_channels=run.decoding.decoder.source_channels,
         )
 
     def _result(self, track: Track, opened: OpenRecording) -> Result:

@@ -200,6 +200,8 @@ class Recordings:
             queue_seconds=about.queue_seconds,
             run_seconds=about.run_seconds,
             batch_size=about.batch_size,
+            source_rate=decoded.audio.source_rate,
+            source_channels=decoded.audio.source_channels,
         )
 
 

@@ -202,6 +202,8 @@ def _metadata(answer: Answer) -> recognition_pb2.ResponseMetadata:
         inference_duration=duration(answer.run_seconds),
         batch_size=answer.batch_size,
         server_version=_VERSION,
+        sample_rate_hertz=answer.source_rate,
+        channel_count=answer.source_channels,
     )
 
 

@@ -48,6 +48,8 @@ def recognize(arguments: Namespace, connection: dict[str, Any], terminal: Termin
     """
     if arguments.plot:
         require("matplotlib", "plot", "--plot")
+    if arguments.processed_audio and arguments.output_dir is None:
+        raise ValueError("--processed-audio is written below --output-dir: name one")
     raw = raw_format(arguments)
     left_out = LeftOut()
     suffixes = AUDIO_SUFFIXES if raw is None else RAW_SUFFIXES
@@ -127,9 +129,8 @@ class _Run:
                 speech_only=asked.speech_only,
                 frames=asked.frames,
                 embedding=asked.embedding or self._output is not None,
-                frame_embeddings=asked.frame_embeddings
-                or (asked.frames and self._output is not None),
-                processed_audio=asked.plot or self._output is not None,
+                frame_embeddings=asked.frame_embeddings,
+                processed_audio=asked.plot or asked.processed_audio,
                 model=asked.model,
                 allowed_labels=asked.labels,
                 progress=lambda part: self._progress(name, part.segment.end),
@@ -188,7 +189,10 @@ class _Run:
             result = describe(name, recognition, datetime.now())
             _drop(result, "embedding")
             _drop(result, "frame_embeddings")
-            write_results(folder, result, recognition)
+            write_results(
+                folder, result, recognition, processed_audio=self._arguments.processed_audio
+            )
+            self._output.note(name, _in_brief(result), folder)
             written.append(folder)
         if self._arguments.plot:
             tracks = {f"_channel_{n}": track for n, track in enumerate(recognition.channels)}
@@ -220,8 +224,10 @@ class _Run:
 
     def _fail(self, name: str, code: str, message: str) -> bool:
         self._terminal.error(f"{shown(name)}: {message}")
+        error = {"code": code, "message": message}
+        if self._output is not None:
+            self._output.note(name, {"error": error})
         if self._arguments.json:
-            error = {"code": code, "message": message}
             self._terminal.print_json({"filename": name, "error": error})
         return False
 
@@ -235,6 +241,11 @@ def _drop(result: dict[str, Any], key: str) -> None:
     """Leaves a value out, and out of the channels."""
     for fields in (result, *result.get("channels", ())):
         fields.pop(key, None)
+
+
+def _in_brief(result: dict[str, Any]) -> dict[str, Any]:
+    """What the index says about a result."""
+    return {key: result[key] for key in ("emotion", "confidence", "channels") if key in result}
 
 
 def _new_picture(path: Path) -> Path:
