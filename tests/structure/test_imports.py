@@ -171,6 +171,7 @@ DOORS = {
                 "nodes",
                 "positional",
                 "quantization",
+                "sharing",
                 "summation",
                 "token_attention",
             },
