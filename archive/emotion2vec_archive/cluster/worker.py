@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -20,6 +21,7 @@ from emotion2vec_archive.entry import Entry, entry_of, failed_entry
 from emotion2vec_archive.plan import Embeddings, Plan
 from emotion2vec_archive.recording import Recording
 from emotion2vec_archive.row import Per
+from emotion2vec_archive.sources import is_uri
 
 _DEATHS = 2
 """Workers that a part may cost before its recordings are tried one by one: a node that goes is no
@@ -152,6 +154,9 @@ def _read(path: str) -> bytes:
     Raises:
         OSError: it can't be read.
     """
-    with fsspec.open(path, "rb") as file:
-        content: bytes = file.read()
+    if not is_uri(path):
+        return Path(path).read_bytes()
+    # As it is now: an opened file would insist on the version that was listed.
+    files, place = fsspec.core.url_to_fs(path)
+    content: bytes = files.cat_file(place)
     return content

@@ -81,11 +81,11 @@ def test_a_killed_node_loses_and_doubles_nothing(
     store = PartStore(str(folder))
     store.prepare()
     job = Job(str(DEMO_BUNDLE), store)
-    killer = threading.Thread(target=kill_when_both_work, args=(cluster, folder))
+    killer = threading.Thread(target=kill_when_both_work, args=(cluster, folder), daemon=True)
     killer.start()
     parts = list(plan(recordings, {}, most=1))
     reports = list(engine.run(parts, job, engine.Workers(), address=cluster.address))
-    killer.join()
+    killer.join(60)
 
     assert len(cluster.nodes) == 1
     assert sum(report.failed for report in reports) == 1
