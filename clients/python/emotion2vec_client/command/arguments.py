@@ -6,9 +6,11 @@ import argparse
 import math
 import os
 from importlib.metadata import version
+from typing import get_args
 
 from emotion2vec_client.audio import RAW_ENCODINGS, RawFormat
 from emotion2vec_client.connection import DEFAULT_SERVER, DEFAULT_TIMEOUT
+from emotion2vec_client.events import StreamMode
 
 _RAW_RATE = 16000
 _TELEPHONE_RATE = 8000
@@ -145,7 +147,21 @@ def _add_stream(
         "--no-vad", action="store_true", help="don't look for where speech begins and ends"
     )
     _add_raw(parser, "raw samples")
+    parser.add_argument(
+        "--end-of-utterance",
+        metavar="SECONDS",
+        type=_seconds,
+        help="have the server end utterances after so much silence",
+    )
+    parser.add_argument(
+        "--longest", metavar="SECONDS", type=_seconds, help="the same after so much speech (15)"
+    )
     windows = parser.add_argument_group("windows (the server's defaults)")
+    windows.add_argument(
+        "--mode",
+        choices=get_args(StreamMode),
+        help="run the model over new audio alone, or over whole windows",
+    )
     for name, meaning in (
         ("window", "audio that the model sees at once"),
         ("hop", "new audio between two runs of the model"),
