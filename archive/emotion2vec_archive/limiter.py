@@ -1,8 +1,9 @@
 """How many recordings are with the server at once.
 
-The server answers how long each waited for the model and how long it ran. Less waiting than
-running: the model may stand idle, so more are sent. Several times as long: the queue only grows,
-so fewer are. (TCP Vegas sets its window by the same sign; doi:10.1145/190314.190317.)
+The server answers how long each waited for the model and how long it ran. What waits no longer than
+one run was in the next batch, which may have had room for more: so more are sent. What waits for
+several runs makes the queue longer and nothing faster: so fewer are. (TCP Vegas sets its window by
+the same sign; doi:10.1145/190314.190317.)
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Self
 
 FIRST = 8
 MOST = 192
-_FULL = 1.0
-"""Waiting over running, above which the server always has the next batch at hand."""
+_FULL = 1.5
+"""Waiting over running, above which more waits than the next batch holds."""
 _OVERFULL = 4.0
 
 
@@ -42,7 +43,8 @@ class Limiter:
     ) -> None:
         self._held -= 1
         async with self._change:
-            self._change.notify_all()
+            # In the place of this one, and where its answer has raised the limit by one.
+            self._change.notify(2)
 
     def answered(self, queue_seconds: float, run_seconds: float) -> None:
         """Takes in what one answer says; ones without a run say nothing."""
@@ -50,8 +52,8 @@ class Limiter:
             return
         self._since_lowered += 1
         if queue_seconds < _FULL * run_seconds:
-            # Only where the limit was what held more back.
-            if self._held >= self.limit:
+            # Not where it is the reading that holds more back.
+            if 2 * self._held >= self.limit:
                 self.limit = min(self.limit + 1, self._most)
         elif queue_seconds > _OVERFULL * run_seconds and self._since_lowered > self.limit:
             # Once a round: all that are under way were sent by the old limit.

@@ -62,6 +62,7 @@ class ServerEngine:
         self.model = model
         self._limiter = Limiter()
         self._reading = asyncio.Semaphore(_READ_AHEAD)
+        self._waiting = asyncio.Lock()
 
     @classmethod
     async def connect(cls, client: AsyncClient, server: Server, wish: Wish) -> ServerEngine:
@@ -100,7 +101,9 @@ class ServerEngine:
                     raise ScoringError(error.code.name, error.message) from error
                 if not isinstance(error, UnavailableError):
                     self._limiter.refused()
-                await self._server.ready(self._client)
+                # One asks for all.
+                async with self._waiting:
+                    await self._server.ready(self._client)
             except RecognitionError as error:
                 if isinstance(error, _AT_FAULT) or _is_about_the_request(error):
                     raise EngineError(error.message) from error

@@ -189,11 +189,11 @@ def is_running(pid: int) -> bool:
 def test_killed_with_a_server_of_its_own(tmp_path: Path) -> None:
     """Nothing is lost or doubled, and the server does not stay behind."""
     calls, table = tmp_path / "calls", tmp_path / "table.parquet"
-    wanted = copies(calls, 300)
+    wanted = copies(calls, 150)
     # Where nothing listens, so that a server is started.
     command = [*COMMAND, str(calls), "--output", str(table), "--quiet", "--bundle", str(demo())]
     process = subprocess.Popen(command)
-    until(lambda: entries(table) >= 20)
+    until(lambda: entries(table) >= 10)
     (server,) = children(process.pid)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -212,11 +212,11 @@ def demo() -> Path:
 
 def test_a_server_that_restarts(tmp_path: Path) -> None:
     calls, table = tmp_path / "calls", tmp_path / "table.parquet"
-    wanted = copies(calls, 300)
+    wanted = copies(calls, 150)
     server = start_server("--no-metrics", "--no-http")
     command = [*COMMAND, str(calls), "--output", str(table), "--server", server.address]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    until(lambda: entries(table) >= 20)
+    until(lambda: entries(table) >= 10)
     server.process.kill()
     server.process.wait()
     assert entries(table) < len(wanted)
@@ -240,3 +240,19 @@ def test_mistakes_are_told(server: RunningServer, tmp_path: Path) -> None:
     assert "can't reach emotion2vec-server at 127.0.0.1:1" in done.stderr
     done = score(tmp_path, *at, tmp_path / "t.csv", status=2)
     assert "nothing to score" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C by signal")
+def test_interrupted(server: RunningServer, tmp_path: Path) -> None:
+    calls, table = tmp_path / "calls", tmp_path / "table.parquet"
+    wanted = copies(calls, 150)
+    command = [*COMMAND, str(calls), "--output", str(table), "--server", server.address]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    until(lambda: entries(table) >= 10)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == 130
+    assert err.endswith("interrupted: what is scored is kept, and the same command goes on\n")
+    assert 10 <= entries(table) < len(wanted)
+    score(calls, "--server", server.address, "--output", table)
+    assert [row["path"] for row in rows(table)] == list(map(str, wanted))

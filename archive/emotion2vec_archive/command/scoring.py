@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from emotion2vec_client import NO_RETRY, AsyncClient
+from emotion2vec_client import AsyncClient
 from emotion2vec_client.command.arguments import raw_format
 from emotion2vec_client.command.terminal import Terminal
 
@@ -29,6 +29,7 @@ from emotion2vec_archive.table.build import build, frames_path
 from emotion2vec_archive.table.formats import FORMATS
 
 _FAILED = 1
+_INTERRUPTED = 130
 _THREADS = 32
 """That read recordings: from an object store each takes its time."""
 
@@ -47,6 +48,9 @@ def score(arguments: Namespace, connection: dict[str, Any], terminal: Terminal) 
     job = _Job(arguments, wish, embeddings, found, terminal)
     try:
         return asyncio.run(job.run(connection))
+    except KeyboardInterrupt:
+        terminal.error("interrupted: what is scored is kept, and the same command goes on")
+        return _INTERRUPTED
     except (EngineError, JournalError) as error:
         terminal.error(str(error))
         return _FAILED
@@ -79,7 +83,7 @@ class _Job:
     async def run(self, connection: dict[str, Any]) -> int:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
         server = await self._server(connection)
-        settings = {"timeout": TIMEOUT, "retry": NO_RETRY, **connection, "server": server.address}
+        settings = {"timeout": TIMEOUT, **connection, "server": server.address}
         try:
             async with AsyncClient(**settings) as client:
                 engine = await ServerEngine.connect(client, server, self._wish)
@@ -99,7 +103,7 @@ class _Job:
         if self._arguments.bundle is None:
             if self._arguments.server is not None:
                 return named
-            async with AsyncClient(**{**connection, "retry": NO_RETRY}) as client:
+            async with AsyncClient(**connection) as client:
                 if await is_serving(client):
                     return named
         server = own_server(self._arguments.bundle, server_log(self._arguments.output))
