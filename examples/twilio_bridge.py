@@ -14,7 +14,9 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from emotion2vec_client import (
     END_UTTERANCE,
@@ -33,33 +35,52 @@ FORMAT = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
 LONGEST_MESSAGE = 64 * 1024
 
 
+@dataclass
+class Call:
+    """One phone call."""
+
+    id: str = ""
+    turn_ends: list[EndUtterance] = field(default_factory=list)
+    """Turns that the server heard end, to be closed with the next piece of audio."""
+
+
+def audio_of(message: dict[str, Any], call: Call) -> bytes:
+    """The caller's audio in a message of Twilio's; none in most."""
+    if message["event"] == "start":
+        call.id = message["start"]["callSid"]
+        if message["start"]["mediaFormat"] != FORMAT:
+            raise ValueError(f"the audio must be {FORMAT}")
+    if message["event"] == "media" and message["media"]["track"] == "inbound":
+        return base64.b64decode(message["media"]["payload"], validate=True)
+    return b""
+
+
+async def chunks(socket: ServerConnection, call: Call) -> AsyncIterator[bytes | EndUtterance]:
+    """The caller's audio with the ends of turns in it."""
+    # A call that breaks off ends its last turn too.
+    with suppress(ConnectionClosedError):
+        async for text in socket:
+            message = json.loads(text)
+            if message["event"] == "stop":
+                return
+            if audio := audio_of(message, call):
+                yield audio
+            while call.turn_ends:
+                yield call.turn_ends.pop()
+
+
 async def bridge(socket: ServerConnection, client: AsyncClient) -> None:
     """One call, from Twilio's "start" to its "stop"."""
-    turn_ends: asyncio.Queue[EndUtterance] = asyncio.Queue()
-    call = {"id": ""}
-
-    async def caller() -> AsyncIterator[bytes | EndUtterance]:
-        # A call that breaks off ends its last turn too.
-        with suppress(ConnectionClosedError):
-            async for text in socket:
-                message = json.loads(text)
-                if message["event"] == "start":
-                    call["id"] = message["start"]["callSid"]
-                    if message["start"]["mediaFormat"] != FORMAT:
-                        raise ValueError(f"the audio must be {FORMAT}")
-                elif message["event"] == "media" and message["media"]["track"] == "inbound":
-                    yield base64.b64decode(message["media"]["payload"], validate=True)
-                elif message["event"] == "stop":
-                    return
-                while not turn_ends.empty():
-                    yield turn_ends.get_nowait()
-
+    call = Call()
+    audio = chunks(socket, call)
     try:
-        async for event in client.stream(caller(), encoding="mulaw", sample_rate=8000):
+        async for event in client.stream(
+            audio, encoding="mulaw", sample_rate=8000, speech_only=True
+        ):
             if isinstance(event, StreamSpeech) and event.edge is SpeechEdge.END:
-                turn_ends.put_nowait(END_UTTERANCE)
+                call.turn_ends.append(END_UTTERANCE)
             elif isinstance(event, StreamFinal) and event.recognition.emotion is not None:
-                print(json.dumps({"call": call["id"], **event.to_dict()}), flush=True)
+                print(json.dumps({"call": call.id, **event.to_dict()}), flush=True)
     except (KeyError, TypeError, ValueError) as error:
         await socket.close(1007, f"not a message of Twilio's: {error!r}"[:120])
     except RecognitionError as error:

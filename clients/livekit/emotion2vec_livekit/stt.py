@@ -125,9 +125,7 @@ class EmotionSTT(stt.STT[Any]):
 class EmotionStream(stt.RecognizeStream):
     """The wrapped stream's events; final transcripts have their emotion."""
 
-    def __init__(
-        self, owner: EmotionSTT, inner: stt.RecognizeStream, audio: RecentAudio
-    ) -> None:
+    def __init__(self, owner: EmotionSTT, inner: stt.RecognizeStream, audio: RecentAudio) -> None:
         super().__init__(stt=owner, conn_options=NO_RETRY)
         self._owner = owner
         self._inner = inner
