@@ -65,14 +65,15 @@ class EmotionProcessor(FrameProcessor):
         elif isinstance(frame, VADUserStartedSpeakingFrame):
             self._clipper.start()
         elif isinstance(frame, VADUserStoppedSpeakingFrame):
-            await self._ask(self._clipper.stop())
+            self._ask(self._clipper.stop())
         elif isinstance(frame, TranscriptionFrame):
             await self._attach(frame)
         elif isinstance(frame, (EndFrame, CancelFrame)):
             await self._forget()
 
-    async def _ask(self, clip: Clip | None) -> None:
-        await self._forget()
+    def _ask(self, clip: Clip | None) -> None:
+        # An earlier question ends by itself: a transcription may be waiting for it.
+        self._hearing, self._said = None, False
         if clip is not None:
             self._hearing = self.create_task(self._emotion(clip))
 
@@ -87,7 +88,8 @@ class EmotionProcessor(FrameProcessor):
         """Further transcriptions of the same speech get the same emotion, without a frame."""
         if self._hearing is None:
             return
-        emotion = await self._hearing
+        # Shielded, because an interruption cancels the wait, not the answer.
+        emotion = await asyncio.shield(self._hearing)
         if emotion is None:
             return
         frame.metadata["emotion"] = emotion.as_metadata()
@@ -96,6 +98,6 @@ class EmotionProcessor(FrameProcessor):
             await self.push_frame(emotion)
 
     async def _forget(self) -> None:
-        hearing, self._hearing, self._said = self._hearing, None, False
+        hearing, self._hearing = self._hearing, None
         if hearing is not None and not hearing.done():
             await self.cancel_task(hearing)
