@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
+from socket import SHUT_RDWR
 from typing import Any
 
 import numpy as np
@@ -149,10 +150,12 @@ def test_each_turn_has_its_own_emotion(bridge: Bridge, demo_server: Any) -> None
 def test_a_call_that_breaks_off_ends_its_turn(bridge: Bridge, demo_server: Any) -> None:
     with Client(demo_server.address) as client:
         caller = mulaw(client, "happy")
-    socket = bridge.call()
-    send(socket, *opening(), *media(caller))
-    socket.socket.close()
-    assert bridge.turn()["end"] == pytest.approx(len(caller) / 8000)
+    with bridge.call() as socket:
+        send(socket, *opening(), *media(caller))
+        # Without WebSocket's farewell.
+        socket.socket.shutdown(SHUT_RDWR)
+        turn = bridge.turn()
+    assert turn["end"] == pytest.approx(len(caller) / 8000)
 
 
 @pytest.mark.parametrize(
