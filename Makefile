@@ -24,10 +24,11 @@ PROTOS := protos
 RUNTIME := runtime
 SERVER := server
 CLIENT := clients/python
+ARCHIVE := archive
 EXPORT := export
 
 RUN_PYPROJECTS := $(addsuffix /pyproject.toml,protos runtime server clients/python)
-ALL_PYPROJECTS := $(RUN_PYPROJECTS) export/pyproject.toml pyproject.toml
+ALL_PYPROJECTS := $(RUN_PYPROJECTS) archive/pyproject.toml export/pyproject.toml pyproject.toml
 
 .PHONY: demo setup serve test lint bench protos pins clean
 
@@ -85,5 +86,6 @@ clean:
 .venv/all.stamp: .venv/pip.stamp $(ALL_PYPROJECTS)
 	@echo "Installing all distributions and the tools into .venv (some minutes the first time)"
 	$(PIP_INSTALL) --editable $(PROTOS) --editable '$(RUNTIME)[cpu]' --editable '$(SERVER)[plot]' \
-		--editable '$(CLIENT)[plot,live]' --editable $(EXPORT) --group dev
+		--editable '$(CLIENT)[plot,live]' --editable '$(ARCHIVE)[s3]' --editable $(EXPORT) \
+		--group dev
 	@touch $@ .venv/run.stamp

@@ -22,6 +22,7 @@ CPU = [
     "./runtime[cpu]",
     "./server[plot]",
     "./clients/python[plot,live,microphone]",
+    "./archive[s3,ray]",
     "./export",
     "--group=dev",
     # What pip needs to build the distributions and the source packages among their dependencies.

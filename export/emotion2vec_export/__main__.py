@@ -73,6 +73,11 @@ def _parser() -> argparse.ArgumentParser:
         "checkpoint's is not written over",
     )
     parser.add_argument("--name", type=_name, help="the model's name (default: SOURCE's last part)")
+    parser.add_argument(
+        "--verbose",
+        action="store_true",
+        help="show how far each form is from FunASR on every clip (the manifest has it too)",
+    )
     parser.add_argument("--demo", action="store_true", help="mark it as not for real use")
     parser.add_argument(
         "--allow-extra-weights",
@@ -101,7 +106,7 @@ def _export(options: argparse.Namespace, stderr: Console) -> None:
         checkpoint = read_checkpoint(found.directory, allow_extra=options.allow_extra_weights)
     if checkpoint.classes is None:
         stderr.print("The checkpoint has no classifier: the bundle will give embeddings only.")
-    with StepBar(stderr) as progress:
+    with StepBar(stderr, verbose=options.verbose) as progress:
         manifest = export_bundle(
             checkpoint,
             destination,

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from emotion2vec_runtime.backends.base import Backend
@@ -123,6 +125,7 @@ class _Builder:
         self._trt = library.module
         self._say = say
         self._errors: list[str] = []
+        self._stopped = Event()
         self._logger = library.logger(self._log)
         self._builder = self._trt.Builder(self._logger)
         if self._builder is None:
@@ -179,7 +182,15 @@ class _Builder:
         return plan
 
     def _compile(self, network: Any, config: Any) -> bytes:
-        plan = self._builder.build_serialized_network(network, config)
+        # On a thread of its own: an exception that a signal raises while this one is inside of the
+        # builder would be lost there.
+        with ThreadPoolExecutor(1, "build") as pool:
+            building = pool.submit(self._builder.build_serialized_network, network, config)
+            try:
+                plan = building.result()
+            except BaseException:
+                self._stopped.set()
+                raise
         if plan is None:
             raise self._failure("can't compile the graph")
         return bytes(plan)
@@ -192,10 +203,13 @@ class _Builder:
             self._say(f"the timing cache could not be kept: {error.strerror}")
 
     def _monitor(self) -> Any:
-        say = self._say
+        say, stopped = self._say, self._stopped
 
         class Monitor(self._trt.IProgressMonitor):  # type: ignore[misc, name-defined]
-            """Says how far the outermost phases are. Called from the builder's threads."""
+            """Says how far the outermost phases are, and ends them when the build is stopped.
+
+            Called from the builder's threads.
+            """
 
             def __init__(self) -> None:
                 super().__init__()
@@ -210,7 +224,7 @@ class _Builder:
                     steps, began = self._steps[name]
                     left = (time.monotonic() - began) / (step + 1) * (steps - step - 1)
                     say(f"building the engine: {name}, {step + 1} of {steps}, about {left:.0f} s")
-                return True
+                return not stopped.is_set()
 
             def phase_finish(self, name: str) -> None:
                 self._steps.pop(name, None)

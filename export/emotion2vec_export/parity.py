@@ -11,6 +11,7 @@ from emotion2vec_runtime.bundle import Parity, ParityRow
 from emotion2vec_runtime.recognition.long_audio import MAX_WINDOW_SECONDS
 from numpy.typing import NDArray
 from rich.table import Table
+from rich.text import Text
 
 from emotion2vec_export.bounds import Bounds
 from emotion2vec_export.errors import UnfaithfulError
@@ -207,6 +208,21 @@ def _excesses(row: ParityRow, bounds: Bounds) -> Iterator[tuple[float, str]]:
                 f"{row.case}, {row.seconds:.1f} s: {what} differs by {difference:.1e} from "
                 f"FunASR's, more than {bound:g}",
             )
+
+
+def parity_line(what: str, parity: Parity) -> Text:
+    """In a line, how far a form is from what it was compared with."""
+    deciding = [row for row in parity.rows if row.decides]
+    worst = max(deciding, key=lambda row: row.difference)
+    of = "embeddings" if worst.probability_difference is None else "probabilities"
+    line = Text()
+    line.append("✓ " if parity.passed else "✗ ", "green" if parity.passed else "red")
+    line.append(f"{what}: ", "bold")
+    line.append(
+        f"{of} within {worst.difference:.1e} of {parity.reference}'s, {parity.mean:.1e} on average "
+        f"over {len(deciding)} clips (bound {parity.bound:g})"
+    )
+    return line
 
 
 def parity_table(precision: str, parity: Parity) -> Table:

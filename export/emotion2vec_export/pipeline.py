@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +26,7 @@ from emotion2vec_export.checkpoint import Checkpoint
 from emotion2vec_export.destination import Destination, Form
 from emotion2vec_export.errors import ExportError, UnfaithfulError
 from emotion2vec_export.fitted import Fitted
+from emotion2vec_export.freed import give_back
 from emotion2vec_export.graph import (
     OPSET,
     external_data,
@@ -172,7 +172,7 @@ class _Forms:
         check = ParityCheck(reference, self._frame_field)
         weights.unlink()
         del reference
-        gc.collect()  # FunASR's model is in circles.
+        give_back()
         return check
 
     def _trace(self, checkpoint: Checkpoint) -> None:
@@ -184,7 +184,7 @@ class _Forms:
             self._step_check = StepCheck(model)
         del model
         checkpoint.release()
-        gc.collect()  # torch's graphs are in circles, too.
+        give_back()
 
     def make(self, asked: Sequence[Form]) -> tuple[list[Artifact], list[Refusal]]:
         """What passed, and what did not.
@@ -198,6 +198,7 @@ class _Forms:
             if kind == "step" and any(refusal.precision == precision for refusal in refused):
                 # They have the graph's own matrices.
                 continue
+            give_back()
             try:
                 match kind:
                     case "onnx":

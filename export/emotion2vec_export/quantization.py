@@ -17,7 +17,7 @@ docs/quantization.md has the measurements behind each choice.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,19 +68,23 @@ def quantize(graph: Path, directory: Path) -> Iterator[Candidate]:
     Raises:
         ExportError: the graph has no linear layers beside the classifier.
     """
-    products = find_products(onnx.load(graph).graph)
-    if not products:
+    # The weights are read one by one: of a large model, in memory at once, they are most of it.
+    structure = onnx.load(graph, load_external_data=False).graph
+    inputs = {product.x for product in find_products(structure, graph.parent)}
+    if not inputs:
         raise ExportError("the graph has no layers that int8 makes faster; leave int8 out")
-    rows = hear(graph, {product.x for product in products})
-    fitted = {_digest(product.weight): _fit(product, rows[product.x]) for product in products}
+    rows = hear(graph, inputs)
+    fitted: Fitted = {}
+    fewer: Fitted = {}
+    for product in find_products(structure, graph.parent):
+        key = _digest(product.weight)
+        fitted[key] = _fit(product, rows[product.x])
+        if not product.reads_gelu:
+            fewer[key] = fitted[key]
     del rows
     path = directory / "model.int8.onnx"
     _write(graph, fitted, path)
     yield Candidate(path, "all layers of the blocks", fitted)
-    fewer = {
-        key: fitted[key]
-        for key in (_digest(product.weight) for product in products if not product.reads_gelu)
-    }
     _write(graph, fewer, path)
     yield Candidate(path, "without the second layers of MLPs", fewer)
 
@@ -104,7 +108,7 @@ def _write(graph: Path, fitted: Fitted, path: Path) -> None:
 
 def _round(model: onnx.ModelProto, fitted: Fitted) -> None:
     """Puts the rounded forms in place of the linear layers that have one."""
-    for product in find_products(model.graph):
+    for product in [*find_products(model.graph)]:
         fit = fitted.get(_digest(product.weight))
         if fit is None:
             continue
@@ -135,34 +139,43 @@ def _digest(weight: Float32) -> bytes:
     return hashlib.sha256(np.ascontiguousarray(weight).tobytes()).digest()
 
 
-def find_products(graph: onnx.GraphProto) -> Sequence[Product]:
-    """The linear layers, save the classifier."""
+def find_products(graph: onnx.GraphProto, directory: Path | None = None) -> Iterator[Product]:
+    """The linear layers, save the classifier.
+
+    Args:
+        directory: where the weights lie that were not loaded with the graph.
+    """
     constants = {tensor.name: tensor for tensor in graph.initializer}
     making = producers(graph)
     consumers: dict[str, list[onnx.NodeProto]] = {}
     for node in graph.node:
         for name in node.input:
             consumers.setdefault(name, []).append(node)
-
-    def product(node: onnx.NodeProto) -> Product | None:
+    for node in graph.node:
         adds = consumers.get(node.output[0], [])
         if node.op_type != "MatMul" or [add.op_type for add in adds] != ["Add"]:
-            return None
+            continue
         (bias,) = (name for name in adds[0].input if name != node.output[0])
-        matrix = node.input[1]
+        x, matrix = node.input
         if {matrix, bias} - constants.keys() or adds[0].output[0] in LOGITS:
-            return None
-        x = node.input[0]
-        return Product(
+            continue
+        yield Product(
             x,
-            to_array(constants[matrix]),
-            to_array(constants[bias]),
+            _values(constants[matrix], directory),
+            _values(constants[bias], directory),
             adds[0].output[0],
             (node, adds[0]),
             reads_gelu=making[x].op_type == "Gelu",
         )
 
-    return [found for node in graph.node if (found := product(node))]
+
+def _values(tensor: onnx.TensorProto, directory: Path | None) -> Float32:
+    if directory is None:
+        return to_array(tensor)
+    # It would keep what it loads.
+    copy = onnx.TensorProto()
+    copy.CopyFrom(tensor)
+    return to_array(copy, str(directory))
 
 
 def multiply_rounded(nodes: Nodes, x: str, columns: Columns, layout: Layout) -> str:

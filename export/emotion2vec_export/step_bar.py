@@ -12,10 +12,11 @@ from emotion2vec_export.requirements import Requirements
 
 
 class StepBar:
-    """Steps, warnings on stderr, and the parity tables on stdout. Used as a context manager."""
+    """Steps, warnings on stderr, and each form's parity on stdout. Used as a context manager."""
 
-    def __init__(self, stderr: Console) -> None:
-        self._stderr = stderr
+    def __init__(self, stderr: Console, *, verbose: bool) -> None:
+        """`verbose`: whether every clip's parity is shown."""
+        self._stderr, self._verbose = stderr, verbose
         self._bar = Progress(
             MofNCompleteColumn(),
             BarColumn(bar_width=20),
@@ -51,9 +52,12 @@ class StepBar:
         self._bar.update(self._task, description=what)
 
     def measured(self, precision: str, parity: Parity) -> None:
-        from emotion2vec_export.parity import parity_table
+        from emotion2vec_export.parity import parity_line, parity_table
 
-        Console().print(parity_table(precision, parity))
+        console = Console()
+        if self._verbose:
+            console.print(parity_table(precision, parity))
+        console.print(parity_line(precision, parity), soft_wrap=True)
 
     def unmeasured(self, precision: str, why: str) -> None:
         self._print(

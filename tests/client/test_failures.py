@@ -217,7 +217,7 @@ def test_message_over_the_servers_limit(connect: Any, server: Any) -> None:
     service_pb2_grpc.add_EmotionRecognitionServiceServicer_to_server(server.service, small)
     port = small.add_insecure_port("127.0.0.1:0")
     small.start()
-    with pytest.raises(TooLargeError, match="split it"):
+    with pytest.raises(TooLargeError, match="in pieces, with recognize_recording"):
         connect(f"127.0.0.1:{port}").recognize(bytes(2000))
     small.stop(None)
 

@@ -101,3 +101,9 @@ def test_errors_need_nothing_else(server: Any, make_failure: Any, wav: Path) -> 
     )
     assert done.returncode == 0, done.stderr
     assert len(server.service.requests) == 3
+
+
+def test_commands_of_other_distributions_say_where_they_come_from() -> None:
+    done = run_shielded(COMMAND, "score", "calls/")
+    assert done.returncode == 2
+    assert done.stderr.endswith("pip install emotion2vec-archive\n")

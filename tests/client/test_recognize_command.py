@@ -61,6 +61,21 @@ def test_one_file_as_bars(run: Any, wav: Path) -> None:
     assert "\033" not in out
 
 
+def test_a_long_file_says_on_a_terminal_how_far_it_is(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / "long.wav"
+    long.write_bytes(bytes(2**21))
+    quiet = run("recognize", long)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "500")
+    code, out, err = run("recognize", long)
+    assert quiet == (code, out, "")
+    # Gone before the result is shown.
+    assert err == f"\r\033[K{long}  1:05 heard\r\033[K"
+
+
 def test_several_files_as_a_table_in_order(run: Any, folder: Path) -> None:
     code, out, err = run("recognize", folder / "b" / "c.MP3", folder)
     names = [line.split()[0] for line in out.splitlines()]
@@ -159,7 +174,8 @@ def test_text_tells_frames_embedding_warnings_and_readings(
 
 
 def test_output_directory(run: Any, wav: Path, tmp_path: Path) -> None:
-    code, out, _ = run("recognize", "--output-dir", tmp_path / "outputs", wav)
+    arguments = ("--output-dir", tmp_path / "outputs", "--processed-audio")
+    code, out, _ = run("recognize", *arguments, wav)
     (directory,) = (tmp_path / "outputs").iterdir()
     assert code == 0
     assert re.fullmatch(r"outputs_\d{8}_\d{6}", directory.name)
@@ -181,7 +197,7 @@ def test_output_directory(run: Any, wav: Path, tmp_path: Path) -> None:
 def test_output_directory_keeps_files_of_one_name_apart(
     run: Any, folder: Path, tmp_path: Path
 ) -> None:
-    run("recognize", "--frames", "--output-dir", tmp_path / "out", folder)
+    run("recognize", "--frame-embeddings", "--output-dir", tmp_path / "out", folder)
     run("recognize", "--output-dir", tmp_path / "out", folder)
     runs = sorted((tmp_path / "out").iterdir())
     assert len(runs) == 2
@@ -192,13 +208,29 @@ def test_output_directory_keeps_files_of_one_name_apart(
     assert np.load(runs[0] / "b" / "c" / "frame_embeddings.npy").shape == (49, 8)
 
 
-def test_folders_lie_side_by_side_where_names_allow(run: Any, folder: Path, tmp_path: Path) -> None:
-    (folder / "a.wav").rename(folder / "c.wav")
-    (folder / "c.wav").rename(folder / "b" / "c.wav")
-    shutil.copy(folder / "b" / "a.wav", folder / "d.wav")
-    run("recognize", "--output-dir", tmp_path / "out", folder)
+def test_output_directory_holds_what_was_asked_for(
+    run: Any, server: Any, folder: Path, tmp_path: Path
+) -> None:
+    """In the tree of the files, with an index of all, and no copies of the audio."""
+    run("recognize", "--frames", "--output-dir", tmp_path / "out", folder, tmp_path / "gone.wav")
     (written,) = (tmp_path / "out").iterdir()
-    assert sorted(path.name for path in written.iterdir()) == ["a", "c", "c_2", "d"]
+    files = sorted(path.relative_to(written).as_posix() for path in written.rglob("*.*"))
+    assert files == [
+        *("a/embedding.npy", "a/result.json", "b/a/embedding.npy", "b/a/result.json"),
+        *("b/c/embedding.npy", "b/c/result.json", "index.jsonl"),
+    ]
+    index = [json.loads(line) for line in (written / "index.jsonl").read_text().splitlines()]
+    of = {entry["filename"]: entry for entry in index}
+    assert of[str(folder / "b" / "c.MP3")]["folder"] == "b/c"
+    assert of[str(folder / "a.wav")]["emotion"] == "angry"
+    assert of[str(tmp_path / "gone.wav")]["folder"] is None
+    assert of[str(tmp_path / "gone.wav")]["error"]["code"] == "NOT_FOUND"
+
+
+def test_processed_audio_needs_a_place(run: Any, wav: Path) -> None:
+    code, _, err = run("recognize", "--processed-audio", wav)
+    assert code == 2
+    assert "--output-dir" in err
 
 
 def test_nothing_is_left_behind_when_all_fail(run: Any, tmp_path: Path) -> None:
@@ -550,6 +582,7 @@ def test_each_channel_by_itself(run: Any, server: Any, wav: Path, tmp_path: Path
     assert asked.channels == recognition_pb2.CHANNELS_SEPARATE
     assert asked.speech_only
     arguments = ("--per-channel", "--json", "--frames", "--output-dir", tmp_path, "--plot")
+    arguments += ("--frame-embeddings", "--processed-audio")
     _, out, _ = run("recognize", *arguments, wav)
     result = json.loads(out)
     assert [one["emotion"] for one in result["channels"]] == ["angry", "angry"]

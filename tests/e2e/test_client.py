@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 from emotion2vec_client import (
     END_UTTERANCE,
+    KEEP_ALIVE,
     NO_RETRY,
     AsyncClient,
     Client,
+    EndOfUtterance,
     Health,
     InvalidAudioError,
     InvalidRequestError,
@@ -26,6 +28,7 @@ from emotion2vec_client import (
     StreamFrames,
     StreamStarted,
     UnauthenticatedError,
+    UtteranceEnd,
 )
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.flac"))
@@ -94,6 +97,32 @@ def test_stream_of_two_utterances(client: Any) -> None:
             assert part.first_index == count
             count += len(part.probabilities)
         assert count == (len(samples) - 400) // 320 + 1
+
+
+def test_the_server_ends_utterances_when_asked_to(client: Any) -> None:
+    speech = client.recognize(EXAMPLES[1], processed_audio=True).processed_audio
+    silence = np.zeros(2 * 16000, np.int16)
+    chunks = [silence, speech, KEEP_ALIVE, silence, speech, silence]
+    events = list(
+        client.stream(
+            chunks, sample_rate=16000, mode="windowed", end_of_utterance=EndOfUtterance(0.7)
+        )
+    )
+    assert events[0].mode == "windowed"
+    finals = [event for event in events if isinstance(event, StreamFinal)]
+    assert [final.ended_by for final in finals] == [UtteranceEnd.SILENCE] * 2
+    seconds = len(speech) / 16000
+    for number, final in enumerate(finals):
+        begins = 2 + number * (2 + seconds)
+        assert begins - 0.9 < final.start < begins
+        assert begins < final.end < begins + seconds + 0.8
+        # What the model heard is that span, and nothing of the silence before it.
+        covered = [
+            event.frames
+            for event in events
+            if isinstance(event, StreamFrames) and event.utterance == number
+        ]
+        assert covered[0].start == pytest.approx(final.start)
 
 
 def test_errors_are_typed(client: Any) -> None:

@@ -157,6 +157,25 @@ def test_parts_come_as_lines_and_as_events(url: str, recordings: dict[str, bytes
     same(json.loads(blocks[-1][1].removeprefix("data: "))["result"]["result"], whole["result"])
 
 
+def test_progress_comes_before_the_whole(url: str, recordings: dict[str, bytes]) -> None:
+    audio = recordings["long"]
+    asked = {"granularity": "FRAME", "return_embedding": "true", "return_processed_audio": "true"}
+    whole = requests.post(f"{url}/v1/recognize", data=audio, params=asked).json()
+    reply = requests.post(
+        f"{url}/v1/recognize", data=audio, params=asked, headers={"accept": "application/json-seq"}
+    )
+    # RFC 7464: a record separator before each, a line feed behind it.
+    *steps, last = [json.loads(text) for text in reply.text.split("\x1e")[1:]]
+    heard = [float(step["progress"]["end_offset"].removesuffix("s")) for step in steps]
+    ends = [float(segment["end_offset"].removesuffix("s")) for segment in whole["segments"]]
+    # Of what was done before all had been sent nothing is said.
+    assert heard == pytest.approx(ends[-len(heard) :], abs=0.001)
+    assert heard
+    # Times that it took.
+    del whole["metadata"], last["response"]["metadata"]
+    same(last["response"], whole)
+
+
 def test_parts_come_while_the_recording_does(url: str, recordings: dict[str, bytes]) -> None:
     samples = soundfile.read(io.BytesIO(recordings["long"]), dtype="int16")[0]
     audio = np.tile(samples, 2).tobytes()
@@ -423,6 +442,7 @@ def test_a_caller_who_leaves_is_noticed(
         deadline -= 1
         requests.post(f"{server.http_url}/v1/recognize", data=recordings["mono"])
     counted = requests.get(server.metrics_url).text
-    assert 'emotion2vec_requests_total{code="CANCELLED",method="Recognize"}' in counted or (
-        'code="INVALID_ARGUMENT",method="Recognize"' in counted
+    assert (
+        'emotion2vec_requests_total{code="CANCELLED",door="http",method="Recognize"}' in counted
+        or ('code="INVALID_ARGUMENT",door="http",method="Recognize"' in counted)
     )

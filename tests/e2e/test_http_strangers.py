@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from http.client import HTTPResponse
 
 import pytest
 import requests
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from tests.e2e.conftest import RunningServer
+from tests.e2e.conftest import COMMAND, RunningServer, start_server
 from tests.e2e.test_strangers import SPEECH, UPLOAD_SECONDS, memory, seconds_of
 
 POLITE = {"encoding": "LINEAR16", "sample_rate_hertz": "16000"}
@@ -26,11 +28,12 @@ STALLED = HEAD + b"Content-Length: 100000\r\n\r\n" + bytes(100)
 
 
 @contextmanager
-def sending(server: RunningServer, *pieces: bytes) -> Iterator[socket.socket]:
+def sending(server: RunningServer, *pieces: bytes, source: str = "") -> Iterator[socket.socket]:
     host, port = server.http_url.removeprefix("http://").split(":")
     with socket.socket() as opened:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         opened.settimeout(60)
+        opened.bind((source, 0))
         opened.connect((host, int(port)))
         for piece in pieces:
             opened.sendall(piece)
@@ -189,3 +192,55 @@ def test_a_server_that_stops_loses_no_request(start: Callable[..., RunningServer
         caller.join(60)
     assert set(outcomes) == {"200", "refused"}
     assert outcomes["refused"] == len(callers)
+
+
+def test_one_address_leaves_connections_for_others() -> None:
+    """128 of them, as half of the files that the process may open."""
+    server = start_server(command=("sh", "-c", 'ulimit -n 256; exec "$@"', "sh", *COMMAND))
+    try:
+        with ExitStack() as opened:
+            greedy = [opened.enter_context(sending(server, source="127.0.0.2")) for _ in range(140)]
+            call_over_http(3, server)
+            answered = sum(map(is_answered, greedy))
+        assert 0 < answered <= 0.8 * 128 + 1
+        # When they have left, their places are free.
+        while True:
+            with sending(server, source="127.0.0.2") as later:
+                if is_answered(later):
+                    break
+    finally:
+        assert server.stop() == 0
+
+
+def is_answered(opened: socket.socket) -> bool:
+    try:
+        opened.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        return bool(opened.recv(1))
+    except ConnectionError:
+        return False
+
+
+def test_no_room_and_no_service_say_when_to_come_back(start: Callable[..., RunningServer]) -> None:
+    server = start("--max-uploads", "1")
+    with sending(server, STALLED) as stalled:
+        # Until that one has begun there is room.
+        while (full := post(server)).status_code == 200:
+            pass
+        stopping = threading.Thread(target=server.stop)
+        stopping.start()
+        # What is on its way has some seconds.
+        answer = HTTPResponse(stalled)
+        answer.begin()
+        stopped = json.loads(answer.read())
+        stopping.join()
+    assert (full.status_code, full.json()["code"]) == (429, "RESOURCE_EXHAUSTED")
+    assert "too many requests are on their way in" in full.json()["detail"]
+    assert int(full.headers["retry-after"]) >= 1
+    assert (answer.status, stopped["code"]) == (503, "UNAVAILABLE")
+    assert "shutting down" in stopped["detail"]
+    assert int(answer.headers["retry-after"]) >= 1
+    assert answer.headers["connection"] == "close"
+
+
+def post(server: RunningServer) -> requests.Response:
+    return requests.post(f"{server.http_url}/v1/recognize", params=POLITE, data=SPEECH, timeout=60)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -66,3 +71,37 @@ def test_what_the_exporter_says_is_shown(tmp_path: Path) -> None:
     log = str(caught.value)
     assert f"error: {MODEL} is no directory here, and can't be had from modelscope" in log
     assert f"--model {MODEL}: the export failed with status 1" in log
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
+def test_an_export_ends_with_a_server_that_is_killed(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        command = [sys.executable, "-m", "emotion2vec_server", "--model", MODEL, "--port", "0"]
+        with subprocess.Popen(
+            command, env=os.environ | environment(url, tmp_path), stderr=subprocess.DEVNULL
+        ) as server:
+            connection, _ = silent.accept()  # The exporter is at work, and waits for an answer.
+            (exporter,) = (pid for pid in children(server.pid) if "tether" in command_of(pid))
+            server.kill()
+        with connection:
+            limit = time.monotonic() + 30
+            while alive(exporter) and time.monotonic() < limit:
+                time.sleep(0.05)
+    assert not alive(exporter)
+
+
+def children(process: int) -> list[int]:
+    tasks = Path(f"/proc/{process}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
+def command_of(process: int) -> str:
+    return Path(f"/proc/{process}/cmdline").read_text()
+
+
+def alive(process: int) -> bool:
+    try:
+        return " Z " not in Path(f"/proc/{process}/stat").read_text()
+    except FileNotFoundError:
+        return False

@@ -91,7 +91,7 @@ def test_metrics_count_what_happened(demo_server: RunningServer) -> None:
     def grew(start: str) -> float:
         return sum(after[k] - before.get(k, 0.0) for k in after if k.startswith(start))
 
-    assert grew('emotion2vec_requests_total{code="OK",method="Recognize"') == 1
+    assert grew('emotion2vec_requests_total{code="OK",door="grpc",method="Recognize"') == 1
     assert grew("emotion2vec_audio_seconds_total") == pytest.approx(10.0)
     assert grew("emotion2vec_inference_seconds_count") == 1
     assert grew("emotion2vec_queue_seconds_count") == 1

@@ -75,6 +75,7 @@ def test_a_reply_has_all_that_was_asked_for(stub: Stub, examples: list[Path]) ->
     assert reply.metadata.model_version == model.version
     assert reply.metadata.batch_size >= 1
     assert reply.metadata.server_version == version("emotion2vec-server")
+    assert (reply.metadata.sample_rate_hertz, reply.metadata.channel_count) == (16000, 1)
 
 
 def test_nothing_is_sent_that_was_not_asked_for(stub: Stub, examples: list[Path]) -> None:

@@ -104,7 +104,36 @@ def test_in_pieces_it_is_what_recognize_says_of_the_whole(
             probabilities(segment.result), abs=1e-5
         )
     assert codes(result.warnings) == codes(whole.warnings)
-    assert result.metadata.audio_duration == whole.metadata.audio_duration
+    for name in ("audio_duration", "sample_rate_hertz", "channel_count"):
+        assert getattr(result.metadata, name) == getattr(whole.metadata, name)
+
+
+def test_what_recognize_may_be_asked_fits_a_message(stub: Stub, speech: np.ndarray) -> None:
+    """300 s in CD quality, 53 MB, from a client that knows nothing of pieces."""
+    mono = np.resize(speech, 300 * 44_100)
+    file = io.BytesIO()
+    soundfile.write(file, np.stack([mono, mono], axis=1), 44_100, format="WAV")
+    reply = stub.Recognize(service_pb2.RecognizeRequest(audio=file.getvalue()))
+    assert reply.metadata.audio_duration.ToSeconds() == 300
+    assert reply.result.label
+
+
+def test_a_piece_that_is_too_large_is_refused(stub: Stub) -> None:
+    large = bytes(5 * 2**20)
+    first = service_pb2.StreamRecognizeRequest(config=service_pb2.StreamConfig())
+    calls: list[Callable[[], object]] = [
+        lambda: list(
+            stub.RecognizeRecording(iter([config_first(EVERYTHING), *pieces(large, len(large))]))
+        ),
+        lambda: list(
+            stub.StreamRecognize(iter([first, service_pb2.StreamRecognizeRequest(audio=large)]))
+        ),
+    ]
+    for call in calls:
+        with pytest.raises(grpc.RpcError) as raised:
+            call()
+        assert raised.value.code() is Code.INVALID_ARGUMENT
+        assert "in pieces of 4194304 bytes" in raised.value.details()
 
 
 def test_parts_come_while_the_recording_is_sent(stub: Stub, speech: np.ndarray) -> None:

@@ -7,11 +7,19 @@ from emotion2vec_export.__main__ import main
 
 
 def test_a_checkpoint_becomes_a_bundle(published) -> None:
-    for precision in ("fp32", "int8", "fp16"):
-        titles = [line.strip() for line in published.out.splitlines() if " against funasr" in line]
-        assert any(title.startswith(precision) for title in titles)
+    told = [line for line in published.out.splitlines() if "of funasr" in line]
+    forms = ["fp32", "int8, all layers of the blocks", "fp16", "fp32 steps", "int8 steps"]
+    assert [line.partition(":")[0] for line in told] == [f"✓ {form}" for form in forms]
     assert "labels: angry, happy, unknown" in published.out
     assert "funasr version" not in published.out + published.err
+
+
+@pytest.mark.usefixtures("already_exported")
+def test_every_clip_is_shown_on_request(published, tmp_path: Path, capsys) -> None:
+    arguments = [str(published.checkpoint), "--output", str(tmp_path / "bundle"), "--verbose"]
+    assert main(arguments) == 0
+    assert "quiet, alone" in capsys.readouterr().out
+    assert "quiet, alone" not in published.out
 
 
 def test_a_checkpoint_without_a_classifier_is_one_that_gives_embeddings(exported) -> None:

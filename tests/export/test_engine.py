@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -65,10 +67,8 @@ def fp16(flat_graph: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_gpu_graph(flat_graph, tmp_path_factory.mktemp("fp16"))
 
 
-def build(graph: Path, directory: Path) -> Path:
-    path, _ = engine.build_engine(
-        graph, directory, frame_field=400, onnx_sha256="a" * 64, say=lambda what: None
-    )
+def build(graph: Path, directory: Path, say: engine.Say = lambda what: None) -> Path:
+    path, _ = engine.build_engine(graph, directory, frame_field=400, onnx_sha256="a" * 64, say=say)
     return path
 
 
@@ -119,6 +119,31 @@ def test_what_can_not_be_read_is_named(fp16: Path, tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "model.onnx")
     with pytest.raises(ExportError, match=r"can't read the graph: .*operator: Unheard"):
         build(tmp_path / "model.onnx", tmp_path)
+
+
+def test_a_signal_ends_the_build(fp16: Path, tmp_path: Path) -> None:
+    """As an export that is told to stop, which may take many minutes else."""
+
+    class StoppedError(Exception):
+        """What the handler raises."""
+
+    def stop(number: int, frame: object) -> None:
+        raise StoppedError
+
+    said: list[str] = []
+
+    def say(what: str) -> None:
+        said.append(what)
+        if len(said) == 3:
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, stop)
+    try:
+        with pytest.raises(StoppedError):
+            build(fp16, tmp_path, say)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_a_library_it_says_what_to_install(fp16: Path, tmp_path: Path, monkeypatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +16,7 @@ import torch
 from emotion2vec_export.__main__ import main
 from emotion2vec_export.checkpoint import read_checkpoint
 from emotion2vec_export.requirements import requirements
+from emotion2vec_export.synthetic import Size, write_synthetic
 
 HEAR = """
 import resource, sys
@@ -76,7 +79,22 @@ def test_the_disk_is_enough_for_what_is_written(published) -> None:
     needed = requirements(checkpoint, forms, 0)
     assert written < needed.disk
     assert requirements(checkpoint, forms, 10**9).disk == needed.disk + 10**9
-    assert f"this takes up to {needed}" in published.err
+    room = str(needed).partition(", and about")[0]
+    assert re.search(f"this takes up to {re.escape(room)}, and about .* minute", published.err)
+
+
+@pytest.mark.slow
+def test_the_memory_is_enough_for_all_forms(tmp_path: Path) -> None:
+    """Of a model as wide as emotion2vec+ large, two of whose 12 blocks are there."""
+    write_synthetic(tmp_path / "checkpoint", Size(1024, 16, 1, 1), 0)
+    needed = requirements(read_checkpoint(tmp_path / "checkpoint"), [("onnx", "fp32")], 0).memory
+    command = [sys.executable, "-m", "emotion2vec_export", str(tmp_path / "checkpoint")]
+    command += ["--output", str(tmp_path / "bundle"), "--precision", "fp32", "int8", "fp16"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    assert usage.ru_maxrss * 1024 < needed
 
 
 def test_steps_are_lines_where_there_is_no_terminal(published) -> None:

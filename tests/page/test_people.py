@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Route, expect
@@ -151,9 +154,25 @@ def test_a_full_server_is_tried_again(visit: Visit) -> None:
 
     page.route("**/v1/recognize*", refuse_once)
     choose(page, ANGRY)
-    expect(page.get_by_role("navigation")).to_contain_text("Server is full, trying again")
+    expect(page.get_by_role("navigation")).to_contain_text("Server is busy, trying again")
     expect(page.locator(".lead-label")).to_have_text("angry")
     assert len(tries) == 2
+
+
+def test_a_server_that_stops_is_told(visit: Visit, tmp_path: Path) -> None:
+    """It can't finish 20 minutes in its drain time, and says so before it goes."""
+    write_wav(tmp_path / "long.wav", np.tile(samples_of(ANGRY), 525))
+    server = start_server("--drain-seconds", "1")
+    page = visit(server.url)
+    choose(page, tmp_path / "long.wav")
+    expect(page.locator(".working")).to_contain_text(re.compile(r"\d% sent"))
+    stopping = threading.Thread(target=server.stop)
+    stopping.start()
+    # Another server may take its place, so that is tried.
+    page.get_by_text("Server is busy, trying again").first.wait_for()
+    stopping.join()
+    assert server.process.returncode == 0
+    expect(page.get_by_role("heading", name="The server does not answer")).to_be_visible()
 
 
 @pytest.fixture

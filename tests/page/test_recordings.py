@@ -218,6 +218,16 @@ def test_a_long_recording_says_how_far_it_is_and_can_be_cancelled(
     expect(page.get_by_role("heading", name="How does it sound?")).to_be_visible()
 
 
+def test_what_is_sent_at_once_says_how_much_has_been_heard(visit: Visit, tmp_path: Path) -> None:
+    """Compressed, minutes fit the buffers on the way: all is sent long before it is recognised."""
+    encode(tmp_path / "long.mp3", "libmp3lame", np.tile(samples_of(ANGRY), 175))
+    page = visit()
+    choose(page, tmp_path / "long.mp3")
+    expect(page.locator(".working")).to_contain_text(re.compile(r"\d:\d\d heard"))
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    expect(page.get_by_role("heading", name="How does it sound?")).to_be_visible()
+
+
 def test_channels_by_themselves(visit: Visit, tmp_path: Path) -> None:
     left, right = samples_of(ANGRY), samples_of(EXAMPLES / "sad.flac")
     count = min(len(left), len(right))

@@ -55,7 +55,7 @@ def test_every_metric_is_shown_and_every_one_shown_exists(
 
 def test_labels_exist(dashboard: dict[str, Any]) -> None:
     """Beside those that Prometheus adds when it scrapes."""
-    ours = {"method", "code", "model", "reason", "le", "version"}
+    ours = {"door", "method", "code", "model", "reason", "le", "state", "version"}
     used: set[str] = set()
     for query in queries(dashboard):
         for labels in re.findall(r"by \(([^)]*)\)", query):
@@ -77,6 +77,9 @@ def test_the_metrics_cover_what_operators_ask(metrics: list[Metric]) -> None:
         "audio_seconds",
         "rejected",
         "active_streams",
+        "decoders",
+        "failed_decoders",
+        "queued_decoding",
     }
 
 

@@ -24,6 +24,10 @@ HOUSE = {
     "emotion2vec_client": ("clients/python", {"emotion2vec"}),
     "emotion2vec_livekit": ("clients/livekit", {"emotion2vec_client"}),
     "emotion2vec_pipecat": ("clients/pipecat", {"emotion2vec_client"}),
+    "emotion2vec_archive": (
+        "archive",
+        {"emotion2vec_client", "emotion2vec_runtime", "emotion2vec_server"},
+    ),
     "emotion2vec_export": ("export", {"emotion2vec_runtime"}),
 }
 
@@ -44,6 +48,15 @@ LAYERS = {
         {"streaming"},
         {"batching"},
         {"errors"},
+    ),
+    "emotion2vec_archive": (
+        {"command"},
+        {"cluster", "progress", "report", "summary"},
+        {"run", "server_engine", "table"},
+        {"journal", "limiter", "plan", "servers", "sources"},
+        {"engine", "entry", "schema"},
+        {"row"},
+        {"recording"},
     ),
 }
 
@@ -134,6 +147,20 @@ DOORS = {
         Door("numpy", "numpy", EVERYWHERE),
         Door("pipecat", "pipecat-ai", {"clip", "frames", "processor"}),
     ),
+    "emotion2vec_archive": (
+        Door("filelock", "filelock", {"journal"}),
+        Door("fsspec", "fsspec", {"cluster.store", "cluster.worker", "sources"}),
+        Door("jinja2", "jinja2", {"report.page"}),
+        Door("markupsafe", "jinja2", {"report.page"}),
+        Door("numpy", "numpy", EVERYWHERE),
+        Door(
+            "pyarrow",
+            "pyarrow",
+            {"cluster.store", "report.reading", "report.scores", "schema", "table"},
+        ),
+        Door("ray", "ray", {"cluster.engine"}),
+        Door("rich", "rich", {"progress"}),
+    ),
     "emotion2vec_export": (
         Door("funasr", "funasr", {"demo.training", "reference"}),
         Door("huggingface_hub", "huggingface-hub", {"hub"}),
@@ -156,6 +183,7 @@ DOORS = {
                 "nodes",
                 "positional",
                 "quantization",
+                "sharing",
                 "summation",
                 "token_attention",
             },
@@ -174,6 +202,7 @@ NEVER_IMPORTED = {
     "fastapi-swagger",  # brings the files of the page at /docs
     "onnxruntime-gpu",  # imported as onnxruntime
     "onnxscript",  # torch's ONNX exporter imports it
+    "s3fs",  # fsspec imports it for s3://
     "websockets",  # uvicorn's WebSockets are its
 }
 

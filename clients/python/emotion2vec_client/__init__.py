@@ -22,6 +22,8 @@ from emotion2vec_client.errors import (
 )
 from emotion2vec_client.events import (
     END_UTTERANCE,
+    KEEP_ALIVE,
+    EndOfUtterance,
     SpeechEdge,
     StreamEvent,
     StreamFinal,
@@ -30,6 +32,7 @@ from emotion2vec_client.events import (
     StreamSpeech,
     StreamStarted,
     StreamWarning,
+    UtteranceEnd,
 )
 from emotion2vec_client.results import (
     AudioLoss,
@@ -50,6 +53,7 @@ from emotion2vec_client.retry import NO_RETRY, RetryPolicy
 
 __all__ = [
     "END_UTTERANCE",
+    "KEEP_ALIVE",
     "NO_RETRY",
     "AsyncClient",
     "AudioLoss",
@@ -57,6 +61,7 @@ __all__ = [
     "DeadlineExceededError",
     "Emotion",
     "EmotionScore",
+    "EndOfUtterance",
     "Frames",
     "Health",
     "InvalidAudioError",
@@ -83,5 +88,6 @@ __all__ = [
     "TooLargeError",
     "UnauthenticatedError",
     "UnavailableError",
+    "UtteranceEnd",
     "WarningCode",
 ]

@@ -10,10 +10,12 @@ from typing import Any
 
 from emotion2vec_client.command.arguments import parser
 from emotion2vec_client.command.extras import MissingExtraError
+from emotion2vec_client.command.plugins import plugins, require_plugin
 from emotion2vec_client.command.recognize import recognize
 from emotion2vec_client.command.status import health, models
 from emotion2vec_client.command.stream import stream
 from emotion2vec_client.command.terminal import Terminal
+from emotion2vec_client.connection import DEFAULT_SERVER
 from emotion2vec_client.errors import RecognitionError
 
 FAILED = 1
@@ -25,10 +27,16 @@ _COMMANDS = {"recognize": recognize, "stream": stream, "models": models, "health
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    arguments = parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
     terminal = Terminal()
+    installed = plugins()
     try:
-        return _COMMANDS[arguments.command](arguments, _connection(arguments), terminal)
+        require_plugin(next(iter(argv), ""), installed)
+        arguments = parser(installed.values()).parse_args(argv)
+        commands = _COMMANDS | {name: plugin.run for name, plugin in installed.items()}
+        # A subcommand that needs no server has no such options.
+        connection = _connection(arguments) if "server" in arguments else {}
+        return commands[arguments.command](arguments, connection, terminal)
     except KeyboardInterrupt:
         terminal.error("interrupted")
         return INTERRUPTED
@@ -47,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _connection(arguments: Namespace) -> dict[str, Any]:
     """The arguments of Client and AsyncClient."""
     connection = {
-        "server": arguments.server,
+        "server": arguments.server or DEFAULT_SERVER,
         "secure": arguments.tls,
         "root_certificates": arguments.tls_ca,
         "client_certificate": arguments.tls_cert,

@@ -41,7 +41,7 @@ from emotion2vec_client.connection import (
 )
 from emotion2vec_client.ending import Ending
 from emotion2vec_client.errors import RecognitionError, TooLargeError, no_result
-from emotion2vec_client.events import StreamEvent
+from emotion2vec_client.events import EndOfUtterance, StreamEvent, StreamMode
 from emotion2vec_client.health import HEALTH_METHOD, read_health, write_health_request
 from emotion2vec_client.requests import (
     Chunk,
@@ -188,6 +188,8 @@ class AsyncClient:
         lookahead: float | None = None,
         interim: bool = False,
         voice_activity_detection: bool | None = None,
+        mode: StreamMode | None = None,
+        end_of_utterance: EndOfUtterance | None = None,
         embedding: bool = False,
         frame_embeddings: bool = False,
         processed_audio: bool = False,
@@ -217,6 +219,8 @@ class AsyncClient:
             lookahead=lookahead,
             interim=interim,
             voice_activity_detection=voice_activity_detection,
+            mode=mode,
+            end_of_utterance=end_of_utterance,
             request_id=request_id,
         )
         upload: StreamUpload = Upload(first, lambda chunk: stream_messages(chunk, audio))

@@ -26,7 +26,7 @@ from emotion2vec_client.connection import (
     deadline_of,
 )
 from emotion2vec_client.errors import RecognitionError, TooLargeError, no_result
-from emotion2vec_client.events import StreamEvent
+from emotion2vec_client.events import EndOfUtterance, StreamEvent, StreamMode
 from emotion2vec_client.health import HEALTH_METHOD, read_health, write_health_request
 from emotion2vec_client.requests import (
     Chunk,
@@ -224,6 +224,8 @@ class Client:
         lookahead: float | None = None,
         interim: bool = False,
         voice_activity_detection: bool | None = None,
+        mode: StreamMode | None = None,
+        end_of_utterance: EndOfUtterance | None = None,
         embedding: bool = False,
         frame_embeddings: bool = False,
         processed_audio: bool = False,
@@ -250,6 +252,9 @@ class Client:
             interim: yield running results, and frames before they are final.
             voice_activity_detection: report speech and keep silence out of the running results; the
                 server's default if None.
+            mode: "incremental" or "windowed"; the server's default if None.
+            end_of_utterance: has the server end utterances too; only END_UTTERANCE and the longest
+                that it takes do if None.
             embedding: final results carry the embedding of the utterance.
             frame_embeddings: final results carry one embedding a frame.
             processed_audio: final results carry what the model heard.
@@ -279,6 +284,8 @@ class Client:
             lookahead=lookahead,
             interim=interim,
             voice_activity_detection=voice_activity_detection,
+            mode=mode,
+            end_of_utterance=end_of_utterance,
             request_id=request_id,
         )
         upload: StreamUpload = Upload(first, lambda chunk: stream_messages(chunk, audio))

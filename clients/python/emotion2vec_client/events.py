@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 from emotion2vec_client.results import Emotion, Frames, Recognition, RecognitionWarning
+
+StreamMode = Literal["incremental", "windowed"]
+"""Whether the model runs over new audio alone, or over a whole window each time."""
 
 
 class EndUtterance(Enum):
@@ -21,6 +24,42 @@ class EndUtterance(Enum):
 
 END_UTTERANCE = EndUtterance.MARK
 """Among the chunks of a stream: closes the utterance; what follows begins the next one."""
+
+
+class KeepAlive(Enum):
+    """The type of KEEP_ALIVE."""
+
+    MARK = "keep_alive"
+
+
+KEEP_ALIVE = KeepAlive.MARK
+"""Among the chunks of a stream: a sign of life, where no audio is to be sent for a while."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfUtterance:
+    """Has the server end utterances by silence, as a voice agent wants it; needs voice activity
+    detection. The silence between two utterances belongs to none, and is not scored."""
+
+    silence: float | None = None
+    """Seconds that nobody must have spoken; 0.5 if None, which is also the least."""
+    longest: float | None = None
+    """Seconds of the longest utterance; 15 if None. Speech goes on in the next one."""
+
+
+class UtteranceEnd(Enum):
+    """What ended an utterance."""
+
+    CALLER = "caller"
+    """END_UTTERANCE."""
+    AUDIO = "audio"
+    """All chunks were sent."""
+    SILENCE = "silence"
+    LONGEST = "longest"
+    STREAM = "stream"
+    """The server ends the stream; the error that follows says why."""
+    UNKNOWN = "unknown"
+    """An older server does not say."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +75,8 @@ class StreamStarted:
     hop: float
     lookahead: float
     frame_hop: float
+    mode: StreamMode | None
+    """None where an older server does not say."""
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -47,6 +88,7 @@ class StreamStarted:
             "hop": self.hop,
             "lookahead": self.lookahead,
             "frame_hop": self.frame_hop,
+            "mode": self.mode,
         }
 
 
@@ -86,9 +128,10 @@ class StreamFinal:
     start: float
     end: float
     recognition: Recognition
+    ended_by: UtteranceEnd
 
     def to_dict(self) -> dict[str, Any]:
-        span = {"start": self.start, "end": self.end}
+        span = {"start": self.start, "end": self.end, "ended_by": self.ended_by.value}
         return {**_head("final", self), **span, **self.recognition.to_dict()}
 
 

@@ -6,7 +6,7 @@ has the scores.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -51,6 +51,8 @@ class Alert:
 
     start: float
     end: float
+    label: str
+    """The more probable of the alert labels over this time."""
     probability: float
     """Mean of the alert labels together."""
 
@@ -67,6 +69,19 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelReading:
+    """How much of one label there is over the frames, where the clip's mean may hide it."""
+
+    label: str
+    peak: float
+    """Highest probability, averaged over SMOOTHING seconds."""
+    share: float
+    """Share of the time in which it leads, 0 to 1."""
+    longest: float
+    """Seconds of the longest stretch in which it leads."""
+
+
+@dataclass(frozen=True, slots=True)
 class Readings:
     """All that can be read from one recognition; what can't be told is None or empty."""
 
@@ -76,12 +91,15 @@ class Readings:
     """None without frames."""
     alerts: tuple[Alert, ...]
     """From the frames, or from the segments of long audio."""
+    labels: tuple[LabelReading, ...]
+    """One for each label, in the model's order; empty without frames."""
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "mixed": [score.label for score in self.mixed] if self.mixed else None,
             "stability": asdict(self.stability) if self.stability else None,
             "alerts": [asdict(alert) for alert in self.alerts],
+            "labels": {reading.label: _values(reading) for reading in self.labels} or None,
         }
 
     def sentences(self) -> Iterator[str]:
@@ -107,15 +125,18 @@ def read(recognition: Recognition) -> Readings:
     frames = recognition.frames
     if frames is not None and len(frames.probabilities):
         smooth = _smooth(frames)
+        leading = _leading(smooth, frames.hop)
         return Readings(
             mixed=_mixed(recognition.emotion),
-            stability=_stability(smooth, frames.hop),
+            stability=_stability(leading, frames.hop),
             alerts=tuple(_frame_alerts(frames, smooth)),
+            labels=tuple(_label_readings(frames, smooth, leading)),
         )
     return Readings(
         mixed=_mixed(recognition.emotion),
         stability=None,
         alerts=tuple(_segment_alerts(recognition.segments)),
+        labels=(),
     )
 
 
@@ -142,9 +163,29 @@ def _mixed(emotion: Emotion | None) -> tuple[EmotionScore, EmotionScore] | None:
     return first, second
 
 
-def _stability(smooth: NDArray[np.float64], hop: float) -> Stability:
-    switches = len(_edges(_leading(smooth, hop))) - 2
-    seconds = len(smooth) * hop
+def _values(reading: LabelReading) -> dict[str, float]:
+    return {"peak": reading.peak, "share": reading.share, "longest": reading.longest}
+
+
+def _label_readings(
+    frames: Frames, smooth: NDArray[np.float64], leading: NDArray[np.intp]
+) -> Iterator[LabelReading]:
+    edges = _edges(leading)
+    longest = np.zeros(len(frames.labels), np.intp)
+    np.maximum.at(longest, leading[edges[:-1]], np.diff(edges))
+    counts = np.bincount(leading, minlength=len(frames.labels))
+    for column, label in enumerate(frames.labels):
+        yield LabelReading(
+            label=label,
+            peak=float(smooth[:, column].max()),
+            share=float(counts[column] / len(leading)),
+            longest=float(longest[column] * frames.hop),
+        )
+
+
+def _stability(leading: NDArray[np.intp], hop: float) -> Stability:
+    switches = len(_edges(leading)) - 2
+    seconds = len(leading) * hop
     per_second = switches / seconds if seconds else 0.0
     return Stability(seconds, switches, per_second, steady=per_second <= STEADY)
 
@@ -197,25 +238,36 @@ def _edges(leading: NDArray[np.intp]) -> list[int]:
 
 
 def _frame_alerts(frames: Frames, smooth: NDArray[np.float64]) -> Iterator[Alert]:
-    columns = [index for index, label in enumerate(frames.labels) if label in ALERT_LABELS]
-    together = smooth[:, columns].sum(axis=1)
-    for first, last in _runs(together >= ALERT_PROBABILITY):
+    columns = [frames.labels.index(label) for label in ALERT_LABELS if label in frames.labels]
+    if not columns:
+        return
+    scores = smooth[:, columns]
+    labels = [frames.labels[column] for column in columns]
+    for first, last in _runs(scores.sum(axis=1) >= ALERT_PROBABILITY):
         start, end = frames.start + first * frames.hop, frames.start + last * frames.hop
         if end - start >= ALERT_SECONDS:
-            yield Alert(start, end, float(together[first:last].mean()))
+            yield _alert(start, end, labels, scores[first:last])
 
 
 def _segment_alerts(segments: tuple[Segment, ...]) -> Iterator[Alert]:
-    together = np.array([_alert_probability(segment.emotion) for segment in segments], np.float64)
-    for first, last in _runs(together >= ALERT_PROBABILITY):
+    rows = [_alert_scores(segment.emotion) for segment in segments]
+    scores = np.array(rows, np.float64).reshape(len(rows), len(ALERT_LABELS))
+    for first, last in _runs(scores.sum(axis=1) >= ALERT_PROBABILITY):
         start, end = segments[first].start, segments[last - 1].end
         if end - start >= ALERT_SECONDS:
-            yield Alert(start, end, float(together[first:last].mean()))
+            yield _alert(start, end, ALERT_LABELS, scores[first:last])
 
 
-def _alert_probability(emotion: Emotion | None) -> float:
-    scores = emotion.scores if emotion else ()
-    return sum(score.probability for score in scores if score.label in ALERT_LABELS)
+def _alert_scores(emotion: Emotion | None) -> list[float]:
+    scores = {score.label: score.probability for score in emotion.scores} if emotion else {}
+    return [scores.get(label, 0.0) for label in ALERT_LABELS]
+
+
+def _alert(start: float, end: float, labels: Sequence[str], scores: NDArray[np.float64]) -> Alert:
+    """`scores` [T, labels] are those of the alert's time."""
+    sums = scores.sum(axis=0)
+    probability = float(sums.sum() / len(scores))
+    return Alert(start, end, labels[int(sums.argmax())], probability)
 
 
 def _runs(flags: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:

@@ -6,7 +6,13 @@ from collections.abc import Iterator, Sequence
 
 from emotion2vec.v1.recognition_pb2 import Channels, Granularity, RecognitionConfig
 from emotion2vec.v1.service_pb2 import (
+    EndOfUtterance as EndOfUtteranceMessage,
+)
+from emotion2vec.v1.service_pb2 import (
     EndUtterance as EndUtteranceMessage,
+)
+from emotion2vec.v1.service_pb2 import (
+    KeepAlive as KeepAliveMessage,
 )
 from emotion2vec.v1.service_pb2 import (
     RecognizeRecordingRequest,
@@ -16,13 +22,24 @@ from emotion2vec.v1.service_pb2 import (
     StreamRecognizeRequest,
     VoiceActivityDetection,
 )
+from emotion2vec.v1.service_pb2 import (
+    StreamMode as StreamModeMessage,
+)
 from google.protobuf.duration_pb2 import Duration
 
 from emotion2vec_client.audio import Body, Samples, StreamFormat
-from emotion2vec_client.events import END_UTTERANCE, EndUtterance
+from emotion2vec_client.events import (
+    END_UTTERANCE,
+    KEEP_ALIVE,
+    EndOfUtterance,
+    EndUtterance,
+    KeepAlive,
+    StreamMode,
+)
 
-Chunk = bytes | bytearray | memoryview | Samples | EndUtterance
-"""One item of a stream: raw samples or bytes of a file, of any length, or END_UTTERANCE."""
+Chunk = bytes | bytearray | memoryview | Samples | EndUtterance | KeepAlive
+"""One item of a stream: raw samples or bytes of a file, of any length, END_UTTERANCE, or
+KEEP_ALIVE."""
 
 
 def recognition_config(
@@ -100,6 +117,8 @@ def stream_config(
     lookahead: float | None,
     interim: bool,
     voice_activity_detection: bool | None,
+    mode: StreamMode | None,
+    end_of_utterance: EndOfUtterance | None,
     request_id: str,
 ) -> StreamRecognizeRequest:
     message = StreamConfig(
@@ -111,6 +130,8 @@ def stream_config(
         lookahead=_duration(lookahead),
         interim_results=interim,
         voice_activity_detection=_detection(voice_activity_detection),
+        mode=_MODES[mode],
+        end_of_utterance=_ends(end_of_utterance),
     )
     return StreamRecognizeRequest(config=message)
 
@@ -119,8 +140,24 @@ def stream_messages(chunk: Chunk, audio: StreamFormat) -> Iterator[StreamRecogni
     if chunk is END_UTTERANCE:
         yield StreamRecognizeRequest(end_utterance=EndUtteranceMessage())
         return
+    if chunk is KEEP_ALIVE:
+        yield StreamRecognizeRequest(keep_alive=KeepAliveMessage())
+        return
     for piece in audio.pieces(chunk):
         yield StreamRecognizeRequest(audio=piece)
+
+
+_MODES = {
+    None: StreamModeMessage.STREAM_MODE_UNSPECIFIED,
+    "incremental": StreamModeMessage.STREAM_MODE_INCREMENTAL,
+    "windowed": StreamModeMessage.STREAM_MODE_WINDOWED,
+}
+
+
+def _ends(ends: EndOfUtterance | None) -> EndOfUtteranceMessage | None:
+    if ends is None:
+        return None
+    return EndOfUtteranceMessage(silence=_duration(ends.silence), longest=_duration(ends.longest))
 
 
 def _detection(enabled: bool | None) -> VoiceActivityDetection:

@@ -120,6 +120,7 @@ def stream_event(reply: service_pb2.StreamRecognizeResponse) -> events.StreamEve
                 *head,
                 *_span(reply.final),
                 _result(reply.final, "", _metadata(reply.final.metadata)),
+                _ENDED_BY.get(reply.final.ended_by, events.UtteranceEnd.UNKNOWN),
             )
         case "speech":
             return _speech(head, reply.speech)
@@ -127,6 +128,19 @@ def stream_event(reply: service_pb2.StreamRecognizeResponse) -> events.StreamEve
             return events.StreamWarning(*head, _warning(reply.warning))
         case _:
             return None
+
+
+_ENDED_BY = {
+    service_pb2.UTTERANCE_END_CALLER: events.UtteranceEnd.CALLER,
+    service_pb2.UTTERANCE_END_AUDIO: events.UtteranceEnd.AUDIO,
+    service_pb2.UTTERANCE_END_SILENCE: events.UtteranceEnd.SILENCE,
+    service_pb2.UTTERANCE_END_LONGEST: events.UtteranceEnd.LONGEST,
+    service_pb2.UTTERANCE_END_STREAM: events.UtteranceEnd.STREAM,
+}
+_MODES: dict[int, events.StreamMode] = {
+    service_pb2.STREAM_MODE_INCREMENTAL: "incremental",
+    service_pb2.STREAM_MODE_WINDOWED: "windowed",
+}
 
 
 def _started(head: tuple[int, int], started: service_pb2.StreamStarted) -> events.StreamStarted:
@@ -139,6 +153,7 @@ def _started(head: tuple[int, int], started: service_pb2.StreamStarted) -> event
         hop=_seconds(started.hop),
         lookahead=_seconds(started.lookahead),
         frame_hop=_seconds(started.frame_hop),
+        mode=_MODES.get(started.mode),
     )
 
 
@@ -244,6 +259,8 @@ def _metadata(message: recognition_pb2.ResponseMetadata) -> results.Metadata:
         inference_duration=_seconds(message.inference_duration),
         batch_size=message.batch_size,
         server_version=message.server_version,
+        sample_rate=message.sample_rate_hertz,
+        channel_count=message.channel_count,
     )
 
 

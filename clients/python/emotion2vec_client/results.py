@@ -168,6 +168,10 @@ class Metadata:
     """Of the largest batch that this audio was part of."""
     server_version: str = ""
     """Release of the server; empty where it is older than this field."""
+    sample_rate: int = 0
+    """Of the recording as it was sent, Hz; 0 where the server does not say."""
+    channel_count: int = 0
+    """The same of its channels."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

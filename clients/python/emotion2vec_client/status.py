@@ -88,7 +88,10 @@ def _message(code: grpc.StatusCode, details: str, server: str) -> str:
     if code is grpc.StatusCode.DEADLINE_EXCEEDED and "Deadline Exceeded" in details:
         return f"{server} did not answer in time; give the call a longer timeout"
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in details:
-        return f"the message is too large ({details}); compress the audio (FLAC, MP3) or split it"
+        return (
+            f"the message is too large ({details}); compress the audio (FLAC, MP3), or send it in "
+            "pieces, with recognize_recording"
+        )
     return details
 
 

@@ -184,7 +184,7 @@ class ChannelResult(_message.Message):
     def __init__(self, channel: _Optional[int] = ..., result: _Optional[_Union[EmotionResult, _Mapping]] = ..., frames: _Optional[_Union[FrameScores, _Mapping]] = ..., embedding: _Optional[_Union[Embedding, _Mapping]] = ..., frame_embeddings: _Optional[_Union[Embedding, _Mapping]] = ..., segments: _Optional[_Iterable[_Union[Segment, _Mapping]]] = ..., processed_audio: _Optional[bytes] = ..., processed_audio_scale: _Optional[float] = ..., warnings: _Optional[_Iterable[_Union[Warning, _Mapping]]] = ...) -> None: ...
 
 class ResponseMetadata(_message.Message):
-    __slots__ = ("model", "model_version", "precision", "provider", "audio_duration", "decode_duration", "queue_duration", "inference_duration", "batch_size", "server_version")
+    __slots__ = ("model", "model_version", "precision", "provider", "audio_duration", "decode_duration", "queue_duration", "inference_duration", "batch_size", "server_version", "sample_rate_hertz", "channel_count")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     PRECISION_FIELD_NUMBER: _ClassVar[int]
@@ -195,6 +195,8 @@ class ResponseMetadata(_message.Message):
     INFERENCE_DURATION_FIELD_NUMBER: _ClassVar[int]
     BATCH_SIZE_FIELD_NUMBER: _ClassVar[int]
     SERVER_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_RATE_HERTZ_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_COUNT_FIELD_NUMBER: _ClassVar[int]
     model: str
     model_version: str
     precision: str
@@ -205,4 +207,6 @@ class ResponseMetadata(_message.Message):
     inference_duration: _duration_pb2.Duration
     batch_size: int
     server_version: str
-    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., precision: _Optional[str] = ..., provider: _Optional[str] = ..., audio_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., decode_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., queue_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., inference_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., batch_size: _Optional[int] = ..., server_version: _Optional[str] = ...) -> None: ...
+    sample_rate_hertz: int
+    channel_count: int
+    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., precision: _Optional[str] = ..., provider: _Optional[str] = ..., audio_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., decode_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., queue_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., inference_duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., batch_size: _Optional[int] = ..., server_version: _Optional[str] = ..., sample_rate_hertz: _Optional[int] = ..., channel_count: _Optional[int] = ...) -> None: ...

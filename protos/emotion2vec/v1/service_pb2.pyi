@@ -25,6 +25,15 @@ class StreamMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     STREAM_MODE_INCREMENTAL: _ClassVar[StreamMode]
     STREAM_MODE_WINDOWED: _ClassVar[StreamMode]
 
+class UtteranceEnd(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    UTTERANCE_END_UNSPECIFIED: _ClassVar[UtteranceEnd]
+    UTTERANCE_END_CALLER: _ClassVar[UtteranceEnd]
+    UTTERANCE_END_AUDIO: _ClassVar[UtteranceEnd]
+    UTTERANCE_END_SILENCE: _ClassVar[UtteranceEnd]
+    UTTERANCE_END_LONGEST: _ClassVar[UtteranceEnd]
+    UTTERANCE_END_STREAM: _ClassVar[UtteranceEnd]
+
 class SpeechEventType(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     SPEECH_EVENT_TYPE_UNSPECIFIED: _ClassVar[SpeechEventType]
@@ -36,6 +45,12 @@ VOICE_ACTIVITY_DETECTION_ENABLED: VoiceActivityDetection
 STREAM_MODE_UNSPECIFIED: StreamMode
 STREAM_MODE_INCREMENTAL: StreamMode
 STREAM_MODE_WINDOWED: StreamMode
+UTTERANCE_END_UNSPECIFIED: UtteranceEnd
+UTTERANCE_END_CALLER: UtteranceEnd
+UTTERANCE_END_AUDIO: UtteranceEnd
+UTTERANCE_END_SILENCE: UtteranceEnd
+UTTERANCE_END_LONGEST: UtteranceEnd
+UTTERANCE_END_STREAM: UtteranceEnd
 SPEECH_EVENT_TYPE_UNSPECIFIED: SpeechEventType
 SPEECH_EVENT_TYPE_START: SpeechEventType
 SPEECH_EVENT_TYPE_END: SpeechEventType
@@ -121,21 +136,27 @@ class RecordingPart(_message.Message):
     def __init__(self, channel: _Optional[int] = ..., segment: _Optional[_Union[_recognition_pb2.Segment, _Mapping]] = ..., frames: _Optional[_Union[_recognition_pb2.FrameScores, _Mapping]] = ..., frame_embeddings: _Optional[_Union[_recognition_pb2.Embedding, _Mapping]] = ..., processed_audio: _Optional[bytes] = ..., processed_audio_scale: _Optional[float] = ...) -> None: ...
 
 class StreamRecognizeRequest(_message.Message):
-    __slots__ = ("config", "audio", "end_utterance")
+    __slots__ = ("config", "audio", "end_utterance", "keep_alive")
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     AUDIO_FIELD_NUMBER: _ClassVar[int]
     END_UTTERANCE_FIELD_NUMBER: _ClassVar[int]
+    KEEP_ALIVE_FIELD_NUMBER: _ClassVar[int]
     config: StreamConfig
     audio: bytes
     end_utterance: EndUtterance
-    def __init__(self, config: _Optional[_Union[StreamConfig, _Mapping]] = ..., audio: _Optional[bytes] = ..., end_utterance: _Optional[_Union[EndUtterance, _Mapping]] = ...) -> None: ...
+    keep_alive: KeepAlive
+    def __init__(self, config: _Optional[_Union[StreamConfig, _Mapping]] = ..., audio: _Optional[bytes] = ..., end_utterance: _Optional[_Union[EndUtterance, _Mapping]] = ..., keep_alive: _Optional[_Union[KeepAlive, _Mapping]] = ...) -> None: ...
 
 class EndUtterance(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class KeepAlive(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class StreamConfig(_message.Message):
-    __slots__ = ("request_id", "config", "audio_config", "window", "hop", "lookahead", "interim_results", "voice_activity_detection", "mode")
+    __slots__ = ("request_id", "config", "audio_config", "window", "hop", "lookahead", "interim_results", "voice_activity_detection", "mode", "end_of_utterance")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     AUDIO_CONFIG_FIELD_NUMBER: _ClassVar[int]
@@ -145,6 +166,7 @@ class StreamConfig(_message.Message):
     INTERIM_RESULTS_FIELD_NUMBER: _ClassVar[int]
     VOICE_ACTIVITY_DETECTION_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
+    END_OF_UTTERANCE_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     config: _recognition_pb2.RecognitionConfig
     audio_config: _audio_pb2.AudioConfig
@@ -154,7 +176,16 @@ class StreamConfig(_message.Message):
     interim_results: bool
     voice_activity_detection: VoiceActivityDetection
     mode: StreamMode
-    def __init__(self, request_id: _Optional[str] = ..., config: _Optional[_Union[_recognition_pb2.RecognitionConfig, _Mapping]] = ..., audio_config: _Optional[_Union[_audio_pb2.AudioConfig, _Mapping]] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., hop: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lookahead: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., interim_results: bool = ..., voice_activity_detection: _Optional[_Union[VoiceActivityDetection, str]] = ..., mode: _Optional[_Union[StreamMode, str]] = ...) -> None: ...
+    end_of_utterance: EndOfUtterance
+    def __init__(self, request_id: _Optional[str] = ..., config: _Optional[_Union[_recognition_pb2.RecognitionConfig, _Mapping]] = ..., audio_config: _Optional[_Union[_audio_pb2.AudioConfig, _Mapping]] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., hop: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lookahead: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., interim_results: bool = ..., voice_activity_detection: _Optional[_Union[VoiceActivityDetection, str]] = ..., mode: _Optional[_Union[StreamMode, str]] = ..., end_of_utterance: _Optional[_Union[EndOfUtterance, _Mapping]] = ...) -> None: ...
+
+class EndOfUtterance(_message.Message):
+    __slots__ = ("silence", "longest")
+    SILENCE_FIELD_NUMBER: _ClassVar[int]
+    LONGEST_FIELD_NUMBER: _ClassVar[int]
+    silence: _duration_pb2.Duration
+    longest: _duration_pb2.Duration
+    def __init__(self, silence: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., longest: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class StreamRecognizeResponse(_message.Message):
     __slots__ = ("sequence", "utterance_index", "started", "frames", "interim", "final", "speech", "warning")
@@ -207,7 +238,7 @@ class InterimResult(_message.Message):
     def __init__(self, result: _Optional[_Union[_recognition_pb2.EmotionResult, _Mapping]] = ..., start_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., end_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class FinalResult(_message.Message):
-    __slots__ = ("result", "start_offset", "end_offset", "segments", "embedding", "frame_embeddings", "processed_audio", "warnings", "metadata", "processed_audio_scale")
+    __slots__ = ("result", "start_offset", "end_offset", "segments", "embedding", "frame_embeddings", "processed_audio", "warnings", "metadata", "processed_audio_scale", "ended_by")
     RESULT_FIELD_NUMBER: _ClassVar[int]
     START_OFFSET_FIELD_NUMBER: _ClassVar[int]
     END_OFFSET_FIELD_NUMBER: _ClassVar[int]
@@ -218,6 +249,7 @@ class FinalResult(_message.Message):
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
     PROCESSED_AUDIO_SCALE_FIELD_NUMBER: _ClassVar[int]
+    ENDED_BY_FIELD_NUMBER: _ClassVar[int]
     result: _recognition_pb2.EmotionResult
     start_offset: _duration_pb2.Duration
     end_offset: _duration_pb2.Duration
@@ -228,7 +260,8 @@ class FinalResult(_message.Message):
     warnings: _containers.RepeatedCompositeFieldContainer[_recognition_pb2.Warning]
     metadata: _recognition_pb2.ResponseMetadata
     processed_audio_scale: float
-    def __init__(self, result: _Optional[_Union[_recognition_pb2.EmotionResult, _Mapping]] = ..., start_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., end_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., segments: _Optional[_Iterable[_Union[_recognition_pb2.Segment, _Mapping]]] = ..., embedding: _Optional[_Union[_recognition_pb2.Embedding, _Mapping]] = ..., frame_embeddings: _Optional[_Union[_recognition_pb2.Embedding, _Mapping]] = ..., processed_audio: _Optional[bytes] = ..., warnings: _Optional[_Iterable[_Union[_recognition_pb2.Warning, _Mapping]]] = ..., metadata: _Optional[_Union[_recognition_pb2.ResponseMetadata, _Mapping]] = ..., processed_audio_scale: _Optional[float] = ...) -> None: ...
+    ended_by: UtteranceEnd
+    def __init__(self, result: _Optional[_Union[_recognition_pb2.EmotionResult, _Mapping]] = ..., start_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., end_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., segments: _Optional[_Iterable[_Union[_recognition_pb2.Segment, _Mapping]]] = ..., embedding: _Optional[_Union[_recognition_pb2.Embedding, _Mapping]] = ..., frame_embeddings: _Optional[_Union[_recognition_pb2.Embedding, _Mapping]] = ..., processed_audio: _Optional[bytes] = ..., warnings: _Optional[_Iterable[_Union[_recognition_pb2.Warning, _Mapping]]] = ..., metadata: _Optional[_Union[_recognition_pb2.ResponseMetadata, _Mapping]] = ..., processed_audio_scale: _Optional[float] = ..., ended_by: _Optional[_Union[UtteranceEnd, str]] = ...) -> None: ...
 
 class SpeechEvent(_message.Message):
     __slots__ = ("type", "offset")

@@ -10,7 +10,7 @@ from emotion2vec_runtime.audio.mix import Mix
 from emotion2vec_runtime.audio.recording import RecordingDecoder
 from emotion2vec_runtime.audio.spec import SAMPLE_RATE, AudioSpec, Encoding
 from emotion2vec_runtime.audio.stream import StreamDecoder
-from emotion2vec_runtime.audio.workers.pool import start_decoders
+from emotion2vec_runtime.audio.workers.pool import decoder_counts, start_decoders
 from emotion2vec_runtime.audio.workspace import Workspace
 
 __all__ = [
@@ -26,5 +26,6 @@ __all__ = [
     "StreamDecoder",
     "Workspace",
     "decode",
+    "decoder_counts",
     "start_decoders",
 ]

@@ -130,7 +130,7 @@ class LiveReader:
     def close(self) -> None:
         if not self._is_closed:
             self._is_closed = True
-            POOL.end_live(self._decoder)
+            POOL.end_live(self._decoder, has_failed=self._conversation.has_failed)
 
     @property
     def source(self) -> Summary:
@@ -164,14 +164,14 @@ class SpooledReader:
         yield from ()
 
     def finish(self) -> Iterator[Samples]:
-        decoder = self._decoder = POOL.begin_live(cast(BinaryIO, self._file))
-        self._conversation = Conversation(decoder, self._job, is_live=False)
+        self._decoder = POOL.begin_live(cast(BinaryIO, self._file))
+        self._conversation = Conversation(self._decoder, self._job, is_live=False)
         yield from self._conversation.open()
 
     def close(self) -> None:
         decoder, self._decoder = self._decoder, None
-        if decoder is not None:
-            POOL.end_live(decoder)
+        if decoder is not None and self._conversation is not None:
+            POOL.end_live(decoder, has_failed=self._conversation.has_failed)
         self._file.close()
 
     @property

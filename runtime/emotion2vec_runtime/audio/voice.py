@@ -103,6 +103,18 @@ class VoiceActivity:
         changes = (self._step(level) for level in levels(samples[:whole]).tolist())
         return [change for change in changes if change is not None]
 
+    @property
+    def quiet(self) -> int | None:
+        """Samples since speech ended; None while there is speech, or has not been any."""
+        if self._speaking or not self.heard_speech:
+            return None
+        return (len(self._marks) - 1 - self._marks.rfind(1)) * FRAME + len(self._rest)
+
+    @property
+    def lasts(self) -> int:
+        """Samples that must come before speech can be known to have ended, at the least."""
+        return (HANGOVER - self._against) * FRAME - len(self._rest)
+
     def end(self, sample: int) -> list[Change]:
         """The utterance ends at `sample`, and with it its speech."""
         changes = [Change(begins=False, sample=sample)] if self._speaking else []

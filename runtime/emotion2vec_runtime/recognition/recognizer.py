@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +98,11 @@ class Recognizer:
         heard = _decode(audio, sample_rate, separate=per_channel)
         about = list(about_source(heard, is_mixed=not per_channel))
         if heard.channels is None:
-            return self._result(heard.samples, options, about)
-        results = [self._result(channel, options, []) for channel in heard.channels]
-        return of_channels(results, heard.seconds, about)
+            result = self._result(heard.samples, options, about)
+        else:
+            results = [self._result(channel, options, []) for channel in heard.channels]
+            result = of_channels(results, heard.seconds, about)
+        return replace(result, source_rate=heard.source_rate, source_channels=heard.source_channels)
 
     def _result(
         self, samples: Samples, options: Options, warnings: list[RecognitionWarning]

@@ -56,6 +56,8 @@ class Result:
         warnings: why the result may be less dependable than it looks.
         channels: one result each, where they were asked for; what is about one channel is then
             there and not here.
+        source_rate: sample rate of the recording as it came, Hz; 0 where that is not known.
+        source_channels: its channels; 0 where that is not known.
     """
 
     audio_seconds: float
@@ -67,6 +69,8 @@ class Result:
     processed_audio: Samples | None
     warnings: tuple[RecognitionWarning, ...]
     channels: tuple[Result, ...] = ()
+    source_rate: int = 0
+    source_channels: int = 0
 
 
 def interpret(

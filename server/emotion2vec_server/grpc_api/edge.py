@@ -24,7 +24,7 @@ class Edge:
     async def run(self, context: Context, method: str, work: Callable[[Call], Awaitable[T]]) -> T:
         """Does a handler's work; its result may leave when this returns. Any error ends the call
         with its status."""
-        call = Call(method, Caller(address_of(context.peer()), _deadline(context)))
+        call = Call("grpc", method, Caller(address_of(context.peer()), _deadline(context)))
         try:
             return await self._gate.run(call, authorization(context.invocation_metadata()), work)
         except RequestError as error:

@@ -20,7 +20,7 @@ _STATUS = health_pb2.HealthCheckResponse
 _REQUEST_SECONDS = 2.0
 """Nobody shows a token here, so nobody is waited for long: a request is some twenty bytes."""
 _MAX_WAITING = 1024
-_MAX_READS = 32
+_MAX_READS = 8
 
 
 class HealthBoard:

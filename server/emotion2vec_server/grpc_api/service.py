@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import grpc
 from emotion2vec.v1 import service_pb2
+from emotion2vec_runtime.errors import InvalidRequestError
 from google.protobuf.message import Message
 
 from emotion2vec_server.grpc_api.edge import Edge, read_message
@@ -38,6 +39,8 @@ from emotion2vec_server.serving.uploads import Uploads
 from emotion2vec_server.wire import replies, requests
 
 M = TypeVar("M", bound=Message)
+MOST_PIECE_BYTES = 4 * 2**20
+"""Of one message of a stream or a long recording: what gRPC itself takes by default."""
 SERVICE_NAME = service_pb2.DESCRIPTOR.services_by_name["EmotionRecognitionService"].full_name
 
 
@@ -156,6 +159,7 @@ async def _recording_messages(
     call: Call, incoming: AsyncIterator[bytes]
 ) -> AsyncIterator[RecordingMessage]:
     async for data in incoming:
+        _check_piece(data)
         parsed = requests.parse(service_pb2.RecognizeRecordingRequest, data)
         message = requests.recording_message(parsed)
         if isinstance(message, RecordingConfig):
@@ -167,10 +171,20 @@ async def _stream_requests(
     call: Call, incoming: AsyncIterator[bytes]
 ) -> AsyncIterator[StreamRequest]:
     async for data in incoming:
+        _check_piece(data)
         request = requests.stream_request(requests.parse(service_pb2.StreamRecognizeRequest, data))
         if isinstance(request, StreamConfig):
             call.request_id = request.request_id
         yield request
+
+
+def _check_piece(data: bytes) -> None:
+    if len(data) > MOST_PIECE_BYTES:
+        raise InvalidRequestError(
+            "audio",
+            f"a message of {len(data)} bytes: send the audio in pieces of {MOST_PIECE_BYTES} bytes "
+            "at most",
+        )
 
 
 def _stream_renderer() -> Callable[[OpenStream, StreamEvent], bytes]:

@@ -51,7 +51,7 @@ class Edge:
         """
         seconds = _timeout(request)
         deadline = None if seconds is None else time.monotonic() + seconds
-        call = Call(method, Caller(caller_of(request), deadline))
+        call = Call("http", method, Caller(caller_of(request), deadline))
         try:
             async with asyncio.timeout(seconds):
                 return await self._gate.run(call, request.headers.get("authorization", ""), work)
@@ -83,6 +83,11 @@ class Presence:
         self._watching: asyncio.Task[None] | None = None
         self._worker = asyncio.current_task()
         self.has_left = False
+
+    @property
+    def has_sent_all(self) -> bool:
+        """Whether the body has been read."""
+        return self._watching is not None
 
     def watch(self) -> None:
         if self._watching is None:

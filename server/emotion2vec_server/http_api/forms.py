@@ -8,6 +8,7 @@ from typing import Final
 from emotion2vec_runtime.recognition.result import Result
 from starlette.responses import Response
 
+from emotion2vec_server.http_api.collected import Collected
 from emotion2vec_server.http_api.folder import zip_folder
 from emotion2vec_server.http_api.problem import HttpError
 from emotion2vec_server.serving.answer import Answer
@@ -31,10 +32,18 @@ class Form(Enum):
     FOLDER = "application/zip"
     LINES = "application/x-ndjson"
     EVENTS = "text/event-stream"
+    PROGRESS = "application/json-seq"
+    """How far it is, once all has been sent, and the whole in the end: for browsers."""
 
     @property
     def comes_in_parts(self) -> bool:
-        return self in (Form.LINES, Form.EVENTS)
+        return self in (Form.LINES, Form.EVENTS, Form.PROGRESS)
+
+    @property
+    def waits_for_the_end(self) -> bool:
+        """Whether nothing is said before the caller has sent all. Browsers read nothing before; and
+        until then an error has a status of its own."""
+        return self is Form.PROGRESS
 
 
 DEFAULTS: Final = {
@@ -80,8 +89,12 @@ def render(answer: Answer, form: Form) -> Response:
     if form is Form.FOLDER:
         headers = {"Content-Disposition": 'attachment; filename="result.zip"'}
         return Response(zip_folder(answer), media_type=form.value, headers=headers)
+    return Response(_json(answer), media_type=form.value)
+
+
+def _json(answer: Answer) -> str:
     check_fits_json(answer.result)
-    return Response(to_json(replies.recognize_message(answer)), media_type=form.value)
+    return to_json(replies.recognize_message(answer))
 
 
 def check_fits_json(result: Result) -> None:
@@ -99,15 +112,32 @@ def check_fits_json(result: Result) -> None:
         )
 
 
-def line_of(form: Form, opened: OpenRecording, event: RecordingEvent) -> str:
-    """A part, or the result, in a form that comes in parts."""
+def line_of(form: Form, opened: OpenRecording, event: RecordingEvent, collected: Collected) -> str:
+    """A part, or the result, in a form that comes in parts.
+
+    Raises:
+        HttpError: the whole, where that is asked for, holds more than JSON can.
+        OverloadedError: with the others it does.
+    """
+    if form is Form.PROGRESS:
+        collected.add(opened, event)
+        if isinstance(event, Answer):
+            return wrapped(form, "response", f'{{"response": {_json(collected.answer)}}}')
+        heard = event.part.stop / opened.model.manifest.sample_rate
+        return wrapped(form, "progress", f'{{"progress": {{"end_offset": "{heard:.3f}s"}}}}')
     name = "result" if isinstance(event, Answer) else "part"
     return wrapped(form, name, to_json(replies.recording_message(opened, event)))
 
 
 def wrapped(form: Form, name: str, text: str) -> str:
-    """One event, as a line of JSON or as an event of a browser's EventSource."""
-    return f"event: {name}\ndata: {text}\n\n" if form is Form.EVENTS else f"{text}\n"
+    """One event: a line of JSON, one of a sequence (RFC 7464), or of a browser's EventSource."""
+    match form:
+        case Form.EVENTS:
+            return f"event: {name}\ndata: {text}\n\n"
+        case Form.PROGRESS:
+            return f"\x1e{text}\n"
+        case _:
+            return f"{text}\n"
 
 
 def _numbers(result: Result) -> int:

@@ -74,6 +74,7 @@ def recognize() -> dict[str, Any]:
                     "application/zip": {"schema": audio},
                     "application/x-ndjson": line,
                     "text/event-stream": {"schema": {"type": "string"}},
+                    "application/json-seq": {"schema": {"type": "string"}},
                 },
             },
             **_problems(),

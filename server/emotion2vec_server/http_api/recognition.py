@@ -76,16 +76,18 @@ class Recognition:
             return problem_response(error)
         if form.comes_in_parts:
             return await self._in_parts(request, form)
-        if self._is_short(request):
-            return await self._short(request, form)
+        length = _length(request)
+        if length is not None and length <= self._short_bytes:
+            return await self._short(request, form, length)
         return await self._edge.respond(
             request,
             long_recordings_use_case.METHOD,
             lambda call: self._collect(call, request, form, Body(request)),
         )
 
-    async def _short(self, request: Request, form: Form) -> Response:
-        """Through Recognize; one that turns out to be long goes on as a long one."""
+    async def _short(self, request: Request, form: Form, length: int) -> Response:
+        """Through Recognize; one that turns out to be long goes on as a long one. `length` is that
+        of the body, in bytes."""
         content = b""
 
         async def work(call: Call) -> Response:
@@ -104,7 +106,7 @@ class Recognition:
             async with presence(request) as present:
                 try:
                     answer = await self._recordings.recognize(
-                        call.caller, read, parse, lambda answer: answer
+                        call.caller, read, parse, lambda answer: answer, length
                     )
                 except TooLargeError:
                     config = _config(call, request, body, form)
@@ -135,22 +137,24 @@ class Recognition:
     async def _off_loop(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
-    def _is_short(self, request: Request) -> bool:
-        length = request.headers.get("content-length", "")
-        return length.isdecimal() and int(length) <= self._short_bytes
-
     async def _in_parts(self, request: Request, form: Form) -> Response:
         """Each part as it is ready. The first decides the status; an error after it is one more."""
         ready: asyncio.Queue[str | None] = asyncio.Queue(1)
 
         async def work(call: Call) -> None:
-            async with presence(request) as present:
-                await self._long_recordings.run(
-                    call.caller,
-                    _messages(call, request, Body(request), form, present),
-                    lambda opened, event: line_of(form, opened, event),
-                    ready.put,
-                )
+            with closing(Collected(self._shelf)) as collected:
+                async with presence(request) as present:
+
+                    async def put(line: str) -> None:
+                        if present.has_sent_all or not form.waits_for_the_end:
+                            await ready.put(line)
+
+                    await self._long_recordings.run(
+                        call.caller,
+                        _messages(call, request, Body(request), form, present),
+                        lambda opened, event: line_of(form, opened, event, collected),
+                        put,
+                    )
 
         async def run() -> None:
             try:
@@ -199,6 +203,12 @@ async def _parts(
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+def _length(request: Request) -> int | None:
+    """Bytes of the body, where its sender says so; h11 lets no more in."""
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isdecimal() else None
 
 
 async def _messages(

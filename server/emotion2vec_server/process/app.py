@@ -8,7 +8,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -19,6 +18,7 @@ from emotion2vec_server.grpc_api.edge import Edge
 from emotion2vec_server.grpc_api.server import GrpcServer, ServerLimits, Tls
 from emotion2vec_server.grpc_api.service import EmotionRecognitionService
 from emotion2vec_server.process.cores import available_cores
+from emotion2vec_server.process.decode_threads import DecodeThreads
 from emotion2vec_server.process.files import raise_file_limit
 from emotion2vec_server.process.loading import load_models
 from emotion2vec_server.process.metrics import Metrics
@@ -70,7 +70,9 @@ class Server:
         self._catalog = Catalog()
         tokens = read_tokens(settings.token_file) if settings.token_file else None
         self._gate = Gate(self._calls, self._metrics, tokens)
-        self._executor = ThreadPoolExecutor(_decode_threads(settings), "decode")
+        self._executor = DecodeThreads(_decode_threads(settings), "decode")
+        self._metrics.decoding(lambda: self._executor.waiting)
+        self._uploads = self._make_uploads()
         self._streams = self._make_streams()
         self._long_recordings = self._make_long_recordings()
         limits = ServerLimits(
@@ -82,7 +84,6 @@ class Server:
             ),
         )
         self._grpc = GrpcServer(limits, tokens)
-        self._uploads = self._make_uploads()
         self._recordings = self._make_recordings()
         self._grpc.add(
             EmotionRecognitionService(
@@ -211,6 +212,7 @@ class Server:
         settings = self._settings
         return LongRecordings(
             self._catalog,
+            self._uploads,
             self._executor,
             LongRecordingLimits(
                 audio=settings.max_recording_seconds,
@@ -226,6 +228,7 @@ class Server:
         settings = self._settings
         streams = Streams(
             self._catalog,
+            self._uploads,
             self._executor,
             StreamLimits(
                 idle=settings.stream_idle_seconds,

@@ -17,6 +17,8 @@ from emotion2vec_runtime.errors import BundleError, ConfigError, LoadError
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
+from emotion2vec_server.process import tether
+
 # Never imported: it brings torch, which serving does without.
 _EXPORTER = "emotion2vec_export"
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*|emotion2vec_[a-z_]+", re.ASCII)
@@ -124,10 +126,11 @@ def _arguments(name: str, bundle: Path, precisions: Sequence[str]) -> list[str]:
 def _export(name: str, bundle: Path, precisions: Sequence[str]) -> None:
     _log.info(f"exporting {name} to {bundle}, once; this takes minutes")
     # The hub may have other weights by now, which no form of the old ones goes with.
-    command = [sys.executable, "-m", _EXPORTER, *_arguments(name, bundle, precisions), "--replace"]
+    arguments = [*_arguments(name, bundle, precisions), "--replace"]
+    command = [sys.executable, "-m", tether.__name__, _EXPORTER, *arguments]
     # Its tables too: a server's stdout says nothing.
     process = subprocess.Popen(  # noqa: S603 (no shell, and the name has an id's form)
-        command, stdin=subprocess.DEVNULL, stdout=sys.stderr.fileno()
+        command, stdin=subprocess.PIPE, stdout=sys.stderr.fileno()
     )
     # A server that is told to stop in the meantime does not wait for this thread.
     atexit.register(process.terminate)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from typing import Generic, TypeVar
 
+from emotion2vec_runtime.audio import decoder_counts
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -19,7 +20,8 @@ from prometheus_client import (
     start_http_server,
 )
 from prometheus_client.metrics import MetricWrapperBase
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from emotion2vec_server.batching.observer import BatchRun
 from emotion2vec_server.errors import StartupError
@@ -46,6 +48,24 @@ class _Labelled(dict[tuple[str, ...], M], Generic[M]):
         return child
 
 
+class _Decoders(Collector):
+    """The decoders, asked when scraped."""
+
+    def collect(self) -> Iterable[Metric]:
+        counts = decoder_counts()
+        now = GaugeMetricFamily(
+            "emotion2vec_decoders", "Decoder processes, by what they do now.", labels=["state"]
+        )
+        now.add_metric(["busy"], counts.busy)
+        now.add_metric(["idle"], counts.idle)
+        yield now
+        yield CounterMetricFamily(
+            "emotion2vec_failed_decoders",
+            "Decoders that died, hung or asked for more than they may, and were replaced.",
+            counts.failed,
+        )
+
+
 class Metrics:
     """One server's metrics, in a registry of their own."""
 
@@ -59,8 +79,8 @@ class Metrics:
         self._requests = _Labelled(
             Counter(
                 "emotion2vec_requests",
-                "Calls ended, by method and status.",
-                ["method", "code"],
+                "Calls ended, by door (grpc or http), method and status.",
+                ["door", "method", "code"],
                 registry=registry,
             )
         )
@@ -68,7 +88,7 @@ class Metrics:
             Histogram(
                 "emotion2vec_request_seconds",
                 "Time from a call's arrival to its end.",
-                ["method"],
+                ["door", "method"],
                 buckets=_LONG_SECONDS,
                 registry=registry,
             )
@@ -84,6 +104,12 @@ class Metrics:
         self._active_streams = Gauge(
             "emotion2vec_active_streams", "Live streams open now.", registry=registry
         )
+        self._decoding = Gauge(
+            "emotion2vec_queued_decoding",
+            "Pieces of work that wait for a decoding thread.",
+            registry=registry,
+        )
+        registry.register(_Decoders())
         self._queued = Gauge(
             "emotion2vec_queued_requests", "Clips that wait now.", ["model"], registry=registry
         )
@@ -144,14 +170,18 @@ class Metrics:
             registry=registry,
         )
 
-    def ended(self, method: str, status: str, seconds: float) -> None:
+    def ended(self, door: str, method: str, status: str, seconds: float) -> None:
         """A call ended with this status, after so many seconds."""
-        self._requests[method, status].inc()
-        self._request_seconds[(method,)].observe(seconds)
+        self._requests[door, method, status].inc()
+        self._request_seconds[door, method].observe(seconds)
 
     def streams(self, active: Callable[[], int]) -> None:
         """Registers how to ask for the number of open streams; asked when scraped."""
         self._active_streams.set_function(active)
+
+    def decoding(self, waiting: Callable[[], int]) -> None:
+        """Registers how to ask how much waits for a thread that decodes; asked when scraped."""
+        self._decoding.set_function(waiting)
 
     def audio(self, method: str, seconds: float) -> None:
         self._audio_seconds[(method,)].inc(seconds)

@@ -111,15 +111,17 @@ class Settings(BaseSettings):
     max_queue_size: Count = Field(2048, description="Most clips waiting for the model.")
 
     max_message_bytes: Annotated[int, Field(ge=1, le=2**31 - 1)] = Field(
-        16 * 2**20,
-        description="Largest message; what is larger is sent in pieces, by RecognizeRecording.",
+        64 * 2**20,
+        description="Largest gRPC message, 300 s of 48 kHz stereo in 16 bits by default; what is "
+        "larger is sent in pieces, by RecognizeRecording.",
     )
     max_uploads: Count = Field(
         1024, description="Most requests that wait, arrive or are decoded at once."
     )
     max_upload_bytes: Bytes = Field(
         2 * 2**30,
-        description="Most bytes of them in memory; one that arrives counts as the largest.",
+        description="Most bytes of them in memory; one that arrives counts as the largest, over "
+        "HTTP as its Content-Length.",
     )
     max_upload_seconds: Seconds = Field(60.0, description="Longest time for a request to arrive.")
     max_audio_seconds: Annotated[float, Field(ge=1, le=86_400)] = Field(

@@ -15,6 +15,8 @@ class Answer:
 
     Attributes:
         batch_size: of the largest batch that the audio was part of; 0 where no model ran.
+        source_rate: sample rate of the recording as it was sent, Hz; 0 where that is not known.
+        source_channels: its channels; 0 where that is not known.
     """
 
     request_id: str
@@ -24,3 +26,5 @@ class Answer:
     queue_seconds: float = 0.0
     run_seconds: float = 0.0
     batch_size: int = 0
+    source_rate: int = 0
+    source_channels: int = 0

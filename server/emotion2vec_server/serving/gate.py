@@ -26,6 +26,8 @@ _log = logging.getLogger(__name__)
 class Call:
     """One call, as far as it is known."""
 
+    door: str
+    """By which protocol it came: "grpc" or "http"."""
     method: str
     caller: Caller
     request_id: str = ""
@@ -80,7 +82,7 @@ class Gate:
             _log.exception("unforeseen error in a request", extra=_fields(call))
             raise UnforeseenError from error
         finally:
-            self._observer.ended(call.method, status, time.monotonic() - began)
+            self._observer.ended(call.door, call.method, status, time.monotonic() - began)
 
 
 def name_of(host: str) -> str:

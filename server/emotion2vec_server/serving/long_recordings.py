@@ -44,6 +44,7 @@ from emotion2vec_server.serving.observer import Observer
 from emotion2vec_server.serving.places import Places
 from emotion2vec_server.serving.served_model import ServedModel, slowest
 from emotion2vec_server.serving.track import PartOfTrack, Track, Window
+from emotion2vec_server.serving.uploads import Uploads
 
 METHOD = "RecognizeRecording"
 _IN_FLIGHT = 4
@@ -135,6 +136,7 @@ class LongRecordings:
     def __init__(
         self,
         catalog: Catalog,
+        uploads: Uploads,
         executor: Executor,
         limits: LongRecordingLimits,
         observer: Observer,
@@ -144,6 +146,7 @@ class LongRecordings:
     ) -> None:
         """`executor` runs what would block the event loop; `max_recordings` may be open at once."""
         self._catalog = catalog
+        self._uploads = uploads
         self._executor = executor
         self._limits = limits
         self._observer = observer
@@ -182,7 +185,8 @@ class LongRecordings:
                 async with asyncio.timeout(None) as ending:
                     self._open.add(ending)
                     try:
-                        await self._run(caller, _Arrivals(messages, self._limits), render, write)
+                        with self._uploads.count(caller.name, messages) as counted:
+                            await self._run(caller, _Arrivals(counted, self._limits), render, write)
                     finally:
                         self._open.discard(ending)
             except TimeoutError as error:
@@ -319,6 +323,8 @@ class LongRecordings:
             queue_seconds=completed.queue_seconds,
             run_seconds=completed.run_seconds,
             batch_size=completed.batch_size,
+            source_rate=run.decoding.decoder.source_rate,
+            source_channels=run.decoding.decoder.source_channels,
         )
 
     def _result(self, track: Track, opened: OpenRecording) -> Result:

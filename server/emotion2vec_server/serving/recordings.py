@@ -107,6 +107,7 @@ class Recordings:
         read: Callable[[], Awaitable[bytes]],
         parse: Callable[[bytes], RecordingRequest],
         render: Callable[[Answer], R],
+        size: int | None = None,
     ) -> R:
         """Recognises one recording.
 
@@ -116,11 +117,12 @@ class Recordings:
             parse: makes a request of it.
             render: what the caller gets, of the answer. Called in another thread where it may take
                 long.
+            size: bytes that the body can't exceed, where that is known before it is read.
 
         Raises:
             RequestError: it can't be served, or not now.
         """
-        parsed = await self._take_in(caller, read, parse)
+        parsed = await self._take_in(caller, read, parse, size)
         audio = parsed.decoded.audio
         self._observer.audio(METHOD, audio.seconds)
         tracks = await all_or_none(
@@ -147,6 +149,7 @@ class Recordings:
         caller: Caller,
         read: Callable[[], Awaitable[bytes]],
         parse: Callable[[bytes], RecordingRequest],
+        size: int | None,
     ) -> _ParsedRequest:
         """Reads and decodes a request; its bytes are given up with that.
 
@@ -156,7 +159,7 @@ class Recordings:
         models = self._catalog.models()
         if len(models) == 1:
             models[0].batcher.check(deadline=caller.deadline, caller=caller.name)
-        async with self._uploads.receive(caller.name, read, parse) as request:
+        async with self._uploads.receive(caller.name, read, parse, size) as request:
             model = self._catalog.get(request.config.model)
             options = request.config.options(model, Granularity.UTTERANCE)
             limit = self._limits.max_audio_seconds
@@ -197,6 +200,8 @@ class Recordings:
             queue_seconds=about.queue_seconds,
             run_seconds=about.run_seconds,
             batch_size=about.batch_size,
+            source_rate=decoded.audio.source_rate,
+            source_channels=decoded.audio.source_channels,
         )
 
 

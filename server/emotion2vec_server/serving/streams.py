@@ -39,8 +39,11 @@ from emotion2vec_server.serving.container_decoding import ContainerDecoding
 from emotion2vec_server.serving.observer import Observer
 from emotion2vec_server.serving.places import Places
 from emotion2vec_server.serving.served_model import ServedModel
+from emotion2vec_server.serving.uploads import Uploads
 from emotion2vec_server.streaming.decoding import Decoding, RawDecoding
+from emotion2vec_server.streaming.ends import Ends, ends_of
 from emotion2vec_server.streaming.events import (
+    Closing,
     Final,
     Frames,
     HopChanged,
@@ -48,7 +51,7 @@ from emotion2vec_server.streaming.events import (
     Speech,
     Started,
 )
-from emotion2vec_server.streaming.reader import EndUtterance, StreamLimits
+from emotion2vec_server.streaming.reader import EndUtterance, KeepAlive, StreamLimits
 from emotion2vec_server.streaming.session import Session
 from emotion2vec_server.streaming.utterance import StreamOptions
 from emotion2vec_server.streaming.windows import framing_of
@@ -59,6 +62,14 @@ _MOST_EMPTY = 100
 _log = logging.getLogger(__name__)
 
 M = TypeVar("M")
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfUtterance:
+    """Has the server end utterances; seconds, None for the defaults."""
+
+    silence: float | None = None
+    longest: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +86,10 @@ class StreamConfig:
     interim_results: bool = False
     voice_activity_detection: bool = True
     incremental: bool | None = None
+    end_of_utterance: EndOfUtterance | None = None
 
 
-StreamRequest = StreamConfig | bytes | EndUtterance
+StreamRequest = StreamConfig | bytes | EndUtterance | KeepAlive
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +111,7 @@ class UtteranceAnswer:
     start_sample: int
     end_sample: int
     answer: Answer
+    closing: Closing
 
 
 StreamEvent = Started | Frames | Interim | Speech | HopChanged | UtteranceAnswer
@@ -110,6 +123,7 @@ class Streams:
     def __init__(
         self,
         catalog: Catalog,
+        uploads: Uploads,
         executor: Executor,
         limits: StreamLimits,
         observer: Observer,
@@ -119,6 +133,7 @@ class Streams:
     ) -> None:
         """`executor` runs what would block the event loop."""
         self._catalog = catalog
+        self._uploads = uploads
         self._executor = executor
         self._limits = limits
         self._observer = observer
@@ -169,8 +184,9 @@ class Streams:
                 RETRY_SECONDS,
             )
         try:
-            opened = self._settle(await self._first(requests))
-            await self._converse(opened, caller, requests, render, write)
+            with self._uploads.count(caller.name, requests) as counted:
+                opened = self._settle(await self._first(counted))
+                await self._converse(opened, caller, counted, render, write)
         finally:
             self._places.give_back(caller.name)
 
@@ -259,6 +275,10 @@ class Streams:
             lookahead=first.lookahead,
             incremental=_is_incremental(first.incremental, model),
         )
+        if first.end_of_utterance is not None and not first.voice_activity_detection:
+            raise InvalidRequestError(
+                "config.end_of_utterance", "it needs voice activity detection: leave that on"
+            )
         stream_options = StreamOptions(
             framing,
             frames=options.frames,
@@ -266,8 +286,15 @@ class Streams:
             voice_activity=first.voice_activity_detection,
             frame_embeddings=options.frame_embeddings,
             speech_only=options.speech_only,
+            ends=self._ends(first.end_of_utterance, model),
         )
         return OpenStream(first.request_id, model, options, first.audio, stream_options)
+
+    def _ends(self, asked: EndOfUtterance | None, model: ServedModel) -> Ends | None:
+        if asked is None:
+            return None
+        rate = model.manifest.sample_rate
+        return ends_of(rate, self._limits.utterance, asked.silence, asked.longest)
 
     def _answer(self, opened: OpenStream, source: Source, final: Final) -> UtteranceAnswer:
         model, completed = opened.model, final.completed
@@ -291,7 +318,9 @@ class Streams:
                 run_seconds=completed.run_seconds,
                 batch_size=completed.batch_size,
             )
-        return UtteranceAnswer(final.utterance, final.start_sample, final.end_sample, answer)
+        return UtteranceAnswer(
+            final.utterance, final.start_sample, final.end_sample, answer, final.closing
+        )
 
 
 def _is_incremental(wished: bool | None, model: ServedModel) -> bool:
@@ -306,7 +335,7 @@ def _is_incremental(wished: bool | None, model: ServedModel) -> bool:
 
 async def _behind_the_config(
     requests: AsyncIterator[StreamRequest],
-) -> AsyncIterator[bytes | EndUtterance]:
+) -> AsyncIterator[bytes | EndUtterance | KeepAlive]:
     empty = 0
     async for request in requests:
         if isinstance(request, StreamConfig):

@@ -1,14 +1,15 @@
 """What has been sent but not decoded: the part of the work that no batcher's bounds see.
 
-A body may be a thousand times the size of what is known before it, and nobody can see how much of
-it has come. So a call waits for room before its body is read, and flow control leaves the bytes
-with its caller meanwhile. One that is on its way counts as the largest there may be, inflated; one
-that has come counts by its bytes until it is decoded.
+Of a gRPC message nobody can see how long it is before all of it has come. So a call waits for room
+before its body is read, and flow control leaves the bytes with its caller meanwhile. One that is on
+its way counts as what HTTP says of it, or as the largest there may be, inflated; one that has come
+counts by its bytes until it is decoded. The pieces of streams and long recordings are small: they
+never wait, and count while they are decoded.
 
 Nobody keeps the others out, whether by many uploads, by slow ones, or by none that ever end:
 
 - Room is given in turns over callers, and none takes more than its share of it, or of the places
-  to wait in.
+  to wait in. Of one caller's, the newest comes first: who asked long ago may have given up.
 - Where one waits all the same, the upload that has been on its way the longest gives its room up,
   if it had `_GRACE_SECONDS`: of the caller that has the most of them.
 - None may wait and take longer than `max_seconds`, whoever else waits.
@@ -17,10 +18,11 @@ Nobody keeps the others out, whether by many uploads, by slow ones, or by none t
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import TypeVar
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from typing import NamedTuple, TypeVar
 
 from emotion2vec_runtime.errors import RequestError
 
@@ -32,9 +34,10 @@ from emotion2vec_server.errors import (
 )
 from emotion2vec_server.serving.places import SHARE, Places
 
-_GRACE_SECONDS = 5.0
-"""In which 160 KB, 5 s of speech, arrive from nearly everywhere: at 32 KB/s."""
+_GRACE_SECONDS = 3.0
+"""In which 160 KB, 5 s of speech, arrive from nearly everywhere: at 53 KB/s."""
 
+P = TypeVar("P")
 R = TypeVar("R")
 
 
@@ -55,7 +58,7 @@ class Uploads:
         Args:
             max_uploads: how many may wait, arrive or be decoded at once.
             max_bytes: of all that arrive or wait to be decoded; one is taken whatever its size.
-            max_body_bytes: of the largest body.
+            max_body_bytes: of the largest body whose size is not known before it has come.
             max_seconds: in which a body must have arrived.
             refused: called for each body that is refused for want of room.
         """
@@ -70,16 +73,26 @@ class Uploads:
         self._places = Places(max_uploads)
         self._arriving: dict[_Arrival, None] = {}
         """Oldest first."""
-        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
-        """Of each caller in turn."""
+        self._waiting: OrderedDict[str, list[_Turn]] = OrderedDict()
+        """Of each caller in turn, the newest last."""
         self._pressing: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
     async def receive(
-        self, caller: str, read: Callable[[], Awaitable[bytes]], parse: Callable[[bytes], R]
+        self,
+        caller: str,
+        read: Callable[[], Awaitable[bytes]],
+        parse: Callable[[bytes], R],
+        size: int | None = None,
     ) -> AsyncIterator[R]:
         """A body, read when there is room for it, and parsed. It counts to the end of the block:
         by then it is decoded.
+
+        Args:
+            caller: whose it is.
+            read: reads it.
+            parse: makes of it what the block gets.
+            size: bytes that it can't exceed, where that is known.
 
         Raises:
             DeadlineExceededError: it did not arrive in time.
@@ -90,43 +103,53 @@ class Uploads:
         if not self._places.take(caller):
             raise self._overloaded("too many requests are on their way in")
         try:
-            body = await self._receive(caller, read)
-            size = len(body)
+            body = await self._receive(caller, read, size or self._max_body_bytes)
+            held = len(body)
             try:
                 parsed = parse(body)
                 # What is parsed holds a copy of what is needed of it.
                 del body
                 yield parsed
             finally:
-                self._release(caller, size)
+                self._release(caller, held)
         finally:
             self._places.give_back(caller)
+
+    @contextmanager
+    def count(self, caller: str, pieces: AsyncIterator[P]) -> Iterator[AsyncIterator[P]]:
+        """The pieces of a stream or a long recording: each counts until the next one is asked for,
+        the last one to the end of the block."""
+        counted = _Counted(pieces, partial(self._take, caller), partial(self._release, caller))
+        try:
+            yield counted
+        finally:
+            counted.close()
 
     def drain(self) -> None:
         """The server is to stop: uploads have their grace, and no more."""
         for arrival in self._arriving:
             arrival.end(arrival.began + _GRACE_SECONDS, stopping())
 
-    async def _room(self, caller: str) -> None:
-        """Returns when the room for a body of any size has been taken."""
-        if self._has_room(caller) and not self._waiting:
-            self._take(caller)
+    async def _room(self, caller: str, size: int) -> None:
+        """Returns when the room for a body has been taken."""
+        if not self._waiting and self._is_within_share(caller) and self._fits(size):
+            self._take(caller, size)
             return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(caller, deque()).append(turn)
+        turn = _Turn(size, asyncio.get_running_loop().create_future())
+        self._waiting.setdefault(caller, []).append(turn)
         self._give_room()
         try:
-            await turn
+            await turn.given
         except asyncio.CancelledError:
-            if turn.cancelled():
+            if turn.given.cancelled():
                 self._leave(caller, turn)
             else:
-                self._release(caller, self._max_body_bytes)
+                self._release(caller, size)
             raise
 
-    def _take(self, caller: str) -> None:
-        self._bytes[caller] += self._max_body_bytes
-        self._held += self._max_body_bytes
+    def _take(self, caller: str, size: int) -> None:
+        self._bytes[caller] += size
+        self._held += size
 
     def _release(self, caller: str, size: int) -> None:
         self._held -= size
@@ -135,12 +158,12 @@ class Uploads:
             del self._bytes[caller]
         self._give_room()
 
-    async def _receive(self, caller: str, read: Callable[[], Awaitable[bytes]]) -> bytes:
-        """The body, which takes room of its own size from now on."""
+    async def _receive(self, caller: str, read: Callable[[], Awaitable[bytes]], most: int) -> bytes:
+        """The body, of at most so many bytes; it takes room of its own size from now on."""
         arrival = None
         try:
             async with asyncio.timeout(self._max_seconds) as timeout:
-                await self._room(caller)
+                await self._room(caller, most)
                 arrival = _Arrival(caller, asyncio.get_running_loop().time(), timeout)
                 size = 0
                 try:
@@ -148,7 +171,7 @@ class Uploads:
                     size = len(body)
                     return body
                 finally:
-                    self._release(caller, self._max_body_bytes - size)
+                    self._release(caller, most - size)
         except TimeoutError as error:
             if arrival is not None and arrival.ending is not None:
                 raise arrival.ending from error
@@ -165,32 +188,29 @@ class Uploads:
         finally:
             del self._arriving[arrival]
 
-    @property
-    def _has_some(self) -> bool:
+    def _fits(self, size: int) -> bool:
         """Whether there is room for a body, whoever's."""
-        return not self._held or self._max_bytes - self._held >= self._max_body_bytes
+        return not self._held or self._held + size <= self._max_bytes
 
-    def _has_room(self, caller: str) -> bool:
-        left = self._max_bytes - self._held
-        return self._has_some and (not self._held or self._bytes[caller] <= SHARE * left)
+    def _is_within_share(self, caller: str) -> bool:
+        return not self._held or self._bytes[caller] <= SHARE * (self._max_bytes - self._held)
 
     def _give_room(self) -> None:
-        """Lets those in whose turn it is, one of each caller after the other."""
-        while self._waiting and self._has_some:
-            caller = next(filter(self._has_room, self._waiting), None)
-            if caller is None:
-                break
+        """Lets those in whose turn it is, one of each caller after the other. A large one is waited
+        for: others that would fit must not pass it for ever."""
+        while (caller := next(filter(self._is_within_share, self._waiting), None)) is not None:
             turns = self._waiting[caller]
-            turn = turns.popleft()
-            self._waiting.move_to_end(caller)
-            if not turns:
-                del self._waiting[caller]
-            if not turn.done():
-                self._take(caller)
-                turn.set_result(None)
+            turn = turns[-1]
+            if not turn.given.done():
+                if not self._fits(turn.size):
+                    break
+                self._take(caller, turn.size)
+                turn.given.set_result(None)
+                self._waiting.move_to_end(caller)
+            self._leave(caller, turn)
         self._press()
 
-    def _leave(self, caller: str, turn: asyncio.Future[None]) -> None:
+    def _leave(self, caller: str, turn: _Turn) -> None:
         turns = self._waiting.get(caller)
         if turns is not None and turn in turns:
             turns.remove(turn)
@@ -227,6 +247,45 @@ class Uploads:
     def _overloaded(self, problem: str) -> OverloadedError:
         self._refused()
         return OverloadedError(f"{problem}; try again in {RETRY_SECONDS:g} s", RETRY_SECONDS)
+
+
+class _Turn(NamedTuple):
+    """A body that waits for room."""
+
+    size: int
+    given: asyncio.Future[None]
+
+
+class _Counted(AsyncIterator[P]):
+    """Has each piece counted for as long as it is being worked on."""
+
+    def __init__(
+        self,
+        pieces: AsyncIterator[P],
+        take: Callable[[int], None],
+        release: Callable[[int], None],
+    ) -> None:
+        self._pieces = pieces
+        self._take = take
+        self._release = release
+        self._size = 0
+        self._is_closed = False
+
+    async def __anext__(self) -> P:
+        self._give_back()
+        piece = await anext(self._pieces)
+        if isinstance(piece, bytes) and not self._is_closed:
+            self._size = len(piece)
+            self._take(self._size)
+        return piece
+
+    def close(self) -> None:
+        self._is_closed = True
+        self._give_back()
+
+    def _give_back(self) -> None:
+        size, self._size = self._size, 0
+        self._release(size)
 
 
 class _Arrival:

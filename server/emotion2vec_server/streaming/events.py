@@ -17,6 +17,7 @@ class Closing(Enum):
 
     END_UTTERANCE = "the caller said so"
     HALF_CLOSE = "the caller has sent all"
+    SILENCE = "nobody has spoken for a while"
     TOO_LONG = "it reached the longest length of an utterance; the next one goes on seamlessly"
     IDLE = "no audio came for too long"
     EXPIRED = "the stream reached the end of its life"

@@ -8,9 +8,9 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from enum import Enum
 
-from emotion2vec_runtime.errors import InvalidRequestError, RequestError, TooLargeError
+from emotion2vec_runtime.errors import InvalidRequestError, RequestError
 
-from emotion2vec_server.errors import DeadlineExceededError, stopping
+from emotion2vec_server.errors import RETRY_SECONDS, UnavailableError, stopping
 from emotion2vec_server.streaming.decoding import Decoding
 from emotion2vec_server.streaming.events import Closing
 from emotion2vec_server.streaming.inbox import Inbox, Mark
@@ -20,7 +20,11 @@ class EndUtterance:
     """Request: closes the utterance."""
 
 
-Request = bytes | EndUtterance
+class KeepAlive:
+    """Request: a sign of life, and nothing else."""
+
+
+Request = bytes | EndUtterance | KeepAlive
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +56,16 @@ class Ending(Enum):
             case Ending.HALF_CLOSED:
                 return None
             case Ending.IDLE:
-                return DeadlineExceededError(
-                    f"nothing came for {limits.idle:g} s: send audio as it is recorded, or close "
-                    "the stream"
+                return UnavailableError(
+                    f"nothing came for {limits.idle:g} s: send audio as it is recorded or "
+                    "keep_alive, or close the stream",
+                    RETRY_SECONDS,
                 )
             case Ending.EXPIRED:
-                return TooLargeError(
+                return UnavailableError(
                     f"the stream is {limits.life:g} s old, the longest that this server allows: "
-                    "open a new one"
+                    "open a new one",
+                    RETRY_SECONDS,
                 )
             case Ending.DRAINED:
                 return stopping()
@@ -94,7 +100,7 @@ class Reader:
                     async for samples in self._decoding.end_utterance():
                         await self._inbox.put(samples)
                     await self._inbox.put(Mark.END_UTTERANCE)
-                else:
+                elif isinstance(request, bytes):
                     await self._decode(request)
             await self._flush(request)
             return request

@@ -17,6 +17,9 @@ Ends. The caller's half-close ends the stream well. The server ends it when noth
 when it is too old, or when the server drains; the open utterance still gets its final result, and
 then the stream fails with an error that says why.
 
+Ends by the server. Where the caller asks for it, silence ends an utterance too, and the next one
+waits for speech (`ends`): the silence between them is no utterance's.
+
 Silence. Voice activity keeps silent frames out of the running results, and sends none while there
 is nothing to be heard. Frames and final results cover all audio, as Recognize does: `Speech` events
 tell which of the frames mean something, and `Final.heard_speech` whether any does.
@@ -96,7 +99,8 @@ class Session:
         self._limits = limits
         self._caller = caller
         self._clock = clock
-        self._longest = round(limits.utterance * manifest.sample_rate)
+        most = round(limits.utterance * manifest.sample_rate)
+        self._longest = most if options.ends is None else min(most, options.ends.longest)
         self._inbox = Inbox(round(limits.read_ahead * manifest.sample_rate))
         self._reader = Reader(self._inbox, decoding, limits)
         self._voice = VoiceActivity() if options.voice_activity else None
@@ -119,9 +123,8 @@ class Session:
 
         Raises:
             InvalidRequestError: the audio ends within a sample.
-            DeadlineExceededError: no request came for too long.
-            TooLargeError: the stream has reached the end of its life.
-            UnavailableError: the server is draining.
+            UnavailableError: nothing came for too long, the stream has reached the end of its life,
+                or the server is draining.
             RequestError: whatever `requests` raises, or the model refuses or fails with.
         """
         reading = asyncio.create_task(self._reader.read(requests))
@@ -151,12 +154,28 @@ class Session:
     async def _hear(self, samples: Float32) -> AsyncIterator[Event]:
         while len(samples):
             room = self._longest - self._utterance.length
+            if (until_end := self._utterance.until_end) is not None:
+                room = min(room, until_end)
             piece, samples = samples[:room], samples[room:]
             async for event in self._score(self._utterance.hear(piece)):
                 yield event
-            if self._utterance.length == self._longest:
+            if self._utterance.until_end == 0 and self._utterance.awaits_speech:
+                self._drop_lead()
+            elif self._utterance.until_end == 0:
+                async for event in self._conclude(Closing.SILENCE):
+                    yield event
+            elif self._utterance.length == self._longest:
                 async for event in self._conclude(Closing.TOO_LONG):
                     yield event
+
+    def _drop_lead(self) -> None:
+        """Nobody has spoken yet: of what has come the end is kept."""
+        utterance, ends = self._utterance, self._options.ends
+        assert ends is not None  # noqa: S101 - without ends nothing is awaited
+        kept = utterance.samples[-ends.pre_roll :]
+        start = utterance.start_sample + utterance.length - len(kept)
+        self._utterance = self._begin_utterance(utterance.index, start)
+        self._utterance.hear(kept)
 
     async def _score(self, heard: Update) -> AsyncIterator[Event]:
         utterance = self._utterance
@@ -175,7 +194,7 @@ class Session:
     async def _conclude(self, closing: Closing) -> AsyncIterator[Event]:
         """Closes the utterance, if there is one, and begins the next."""
         utterance = self._utterance
-        if not utterance.length:
+        if not utterance.length or utterance.awaits_speech:
             return
         # Submitted together, the last window and the whole utterance wait for the model only once.
         self._whole = asyncio.create_task(self._recognize(utterance))

@@ -11,6 +11,7 @@ from emotion2vec_runtime.arrays import Float32
 from emotion2vec_runtime.audio.voice import Change, VoiceActivity
 from numpy.typing import NDArray
 
+from emotion2vec_server.streaming.ends import Ends
 from emotion2vec_server.streaming.events import Frames, Interim, Speech
 from emotion2vec_server.streaming.sample_buffer import SampleBuffer
 from emotion2vec_server.streaming.windows import Framing, Window, Windower
@@ -22,7 +23,8 @@ class StreamOptions:
 
     `frames`: send frame scores. `interim_results`: send running results and, with `frames`, frames
     before they are final. `frame_embeddings`: with the final result. `voice_activity`: find speech.
-    `speech_only`: pool the final result over the frames with speech.
+    `speech_only`: pool the final result over the frames with speech. `ends`: what ends utterances
+    beside the caller.
     """
 
     framing: Framing
@@ -31,6 +33,7 @@ class StreamOptions:
     voice_activity: bool = True
     frame_embeddings: bool = False
     speech_only: bool = False
+    ends: Ends | None = None
 
     @property
     def is_scored(self) -> bool:
@@ -90,6 +93,7 @@ class Utterance:
         self._audio = SampleBuffer()
         self._mean = RunningMean()
         self._has_ended = False
+        self._awaits_speech = options.ends is not None
 
     @property
     def length(self) -> int:
@@ -106,6 +110,22 @@ class Utterance:
         """None where voice activity is off."""
         return None if self._voice is None else self._voice.heard_speech
 
+    @property
+    def awaits_speech(self) -> bool:
+        """Whether it is to begin with speech, and none has come: it is no utterance yet."""
+        return self._awaits_speech
+
+    @property
+    def until_end(self) -> int | None:
+        """Samples until silence may have ended it, at the earliest; 0 where it has. None where only
+        the caller ends it."""
+        ends, voice = self._options.ends, self._voice
+        if ends is None or voice is None:
+            return None
+        if self._awaits_speech:
+            return ends.most_lead - self.length
+        return voice.lasts if voice.quiet is None else max(0, ends.silence - voice.quiet)
+
     def stretch(self, hop: int) -> None:
         """From the next one on, windows are `hop` frames apart."""
         self._windower.hop = hop
@@ -114,6 +134,11 @@ class Utterance:
         """Takes float32 samples [n] in."""
         self._audio.append(samples)
         changes = [] if self._voice is None else self._voice.push(samples)
+        if self._awaits_speech:
+            if not changes:
+                return Update([], [])
+            self._awaits_speech = False
+            samples = self.samples
         windows = self._windower.push(samples) if self._options.is_scored else []
         return Update(self._speech(changes), windows)
 

@@ -22,7 +22,14 @@ from emotion2vec_server.serving.long_recordings import OpenRecording, RecordingE
 from emotion2vec_server.serving.served_model import ServedModel
 from emotion2vec_server.serving.streams import OpenStream, StreamEvent, UtteranceAnswer
 from emotion2vec_server.serving.track import PartOfTrack
-from emotion2vec_server.streaming.events import Frames, HopChanged, Interim, Speech, Started
+from emotion2vec_server.streaming.events import (
+    Closing,
+    Frames,
+    HopChanged,
+    Interim,
+    Speech,
+    Started,
+)
 
 ModelMessage = models_pb2.Model
 _FramedReply = service_pb2.RecognizeResponse | recognition_pb2.ChannelResult
@@ -30,6 +37,15 @@ _Reply = _FramedReply | service_pb2.FinalResult
 
 _QUIET = 1 / 256
 """Of full scale: 48 dB below it, 16 bits have 8 left."""
+_ENDED_BY = {
+    Closing.END_UTTERANCE: service_pb2.UTTERANCE_END_CALLER,
+    Closing.HALF_CLOSE: service_pb2.UTTERANCE_END_AUDIO,
+    Closing.SILENCE: service_pb2.UTTERANCE_END_SILENCE,
+    Closing.TOO_LONG: service_pb2.UTTERANCE_END_LONGEST,
+    Closing.IDLE: service_pb2.UTTERANCE_END_STREAM,
+    Closing.EXPIRED: service_pb2.UTTERANCE_END_STREAM,
+    Closing.DRAINED: service_pb2.UTTERANCE_END_STREAM,
+}
 _VERSION = version("emotion2vec-server")
 _WARNING_CODES: dict[WarningCode, recognition_pb2.WarningCode] = {
     code: getattr(recognition_pb2, f"WARNING_CODE_{code.value}") for code in WarningCode
@@ -140,6 +156,7 @@ def stream_response(opened: OpenStream, event: StreamEvent) -> service_pb2.Strea
         case UtteranceAnswer():
             reply.final.start_offset.MergeFrom(duration(event.start_sample / rate))
             reply.final.end_offset.MergeFrom(duration(event.end_sample / rate))
+            reply.final.ended_by = _ENDED_BY[event.closing]
             _fill(reply.final, event.answer)
         case Speech():
             reply.speech.type = (
@@ -185,6 +202,8 @@ def _metadata(answer: Answer) -> recognition_pb2.ResponseMetadata:
         inference_duration=duration(answer.run_seconds),
         batch_size=answer.batch_size,
         server_version=_VERSION,
+        sample_rate_hertz=answer.source_rate,
+        channel_count=answer.source_channels,
     )
 
 

@@ -13,8 +13,8 @@ from google.protobuf.message import DecodeError, Message
 from emotion2vec_server.serving.config import Channels, Granularity, RecognitionConfig
 from emotion2vec_server.serving.long_recordings import RecordingConfig, RecordingMessage
 from emotion2vec_server.serving.recordings import RecordingRequest
-from emotion2vec_server.serving.streams import StreamConfig, StreamRequest
-from emotion2vec_server.streaming.reader import EndUtterance
+from emotion2vec_server.serving.streams import EndOfUtterance, StreamConfig, StreamRequest
+from emotion2vec_server.streaming.reader import EndUtterance, KeepAlive
 
 M = TypeVar("M", bound=Message)
 
@@ -88,10 +88,12 @@ def stream_request(message: service_pb2.StreamRecognizeRequest) -> StreamRequest
             return message.audio
         case "end_utterance":
             return EndUtterance()
+        case "keep_alive":
+            return KeepAlive()
         case "config":
             return _stream_config(message.config)
         case _:
-            raise InvalidRequestError("request", "send audio or end_utterance")
+            raise InvalidRequestError("request", "send audio, end_utterance or keep_alive")
 
 
 def _stream_config(message: service_pb2.StreamConfig) -> StreamConfig:
@@ -111,7 +113,15 @@ def _stream_config(message: service_pb2.StreamConfig) -> StreamConfig:
         interim_results=message.interim_results,
         voice_activity_detection=detection != service_pb2.VOICE_ACTIVITY_DETECTION_DISABLED,
         incremental=_INCREMENTAL[message.mode],
+        end_of_utterance=_end_of_utterance(message),
     )
+
+
+def _end_of_utterance(message: service_pb2.StreamConfig) -> EndOfUtterance | None:
+    if not message.HasField("end_of_utterance"):
+        return None
+    ends = message.end_of_utterance
+    return EndOfUtterance(seconds(ends, "silence"), seconds(ends, "longest"))
 
 
 def recording_message(message: service_pb2.RecognizeRecordingRequest) -> RecordingMessage:

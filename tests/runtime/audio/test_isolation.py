@@ -95,6 +95,7 @@ def test_a_decoder_that_dies_or_hangs_is_replaced(
     assert "made its decoder fail" in str(caught[0])
     np.testing.assert_array_equal(floats(decode(good, DETECT, 10)), before)
     assert worker not in children(zygote(decoders))
+    assert decoders.counts() == (0, 1, 1)
 
 
 def is_busy(process: int) -> bool:
@@ -134,6 +135,7 @@ def test_a_live_recording_has_its_own_decoder_and_gives_it_back(decoders: pool.P
     with pytest.raises(BusyError):
         third.push(data[:2000])
     assert len(children(zygote(decoders))) == 2
+    assert decoders.counts() == (2, 0, 0)
     streams[0].close()
     StreamDecoder(DETECT).push(data[:2000])
     streams[1].push(data[2000:])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from emotion2vec_server.errors import DeadlineExceededError, OverloadedError, UnavailableError
@@ -17,14 +17,17 @@ BODY = 100
 class Upload:
     """A call whose body comes, and is decoded, when the test says so."""
 
-    def __init__(self, uploads: Uploads, caller: str = "", size: int = BODY) -> None:
+    def __init__(
+        self, uploads: Uploads, caller: str = "", size: int = BODY, stated: int | None = None
+    ) -> None:
         self.is_read = False
         self._size = size
+        self._stated = stated
         self._arrived, self._decoded = asyncio.Event(), asyncio.Event()
         self.task = asyncio.create_task(self._run(uploads, caller))
 
     async def _run(self, uploads: Uploads, caller: str) -> int:
-        async with uploads.receive(caller, self._read, bytes) as body:
+        async with uploads.receive(caller, self._read, bytes, self._stated) as body:
             await self._decoded.wait()
             return len(body)
 
@@ -87,6 +90,49 @@ async def test_one_that_has_come_counts_by_its_bytes_until_it_is_decoded() -> No
     assert await ended(*more) == [BODY] * 3
 
 
+async def test_one_that_says_its_size_takes_room_for_that() -> None:
+    uploads = make()
+    small = [Upload(uploads, size=10, stated=BODY // 10) for _ in range(20)]
+    await settle()
+    assert all(upload.is_read for upload in small)
+    large = Upload(uploads, stated=2 * BODY)
+    last = Upload(uploads, "another", size=10, stated=BODY // 10)
+    await settle()
+    # What would fit must not pass a large one for ever.
+    assert (large.is_read, last.is_read) == (False, False)
+    assert await ended(*small, large, last) == [10] * 20 + [BODY, 10]
+
+
+async def test_the_newest_of_a_caller_comes_first() -> None:
+    uploads = make(max_bytes=BODY)
+    first, second, third = (Upload(uploads) for _ in range(3))
+    await settle()
+    assert await ended(first) == [BODY]
+    await settle()
+    assert (second.is_read, third.is_read) == (False, True)
+    assert await ended(second, third) == [BODY, BODY]
+
+
+async def test_a_piece_of_a_stream_counts_until_the_next_is_asked_for() -> None:
+    uploads = make(max_bytes=2 * BODY)
+
+    async def pieces() -> AsyncIterator[bytes | str]:
+        yield "config"
+        yield bytes(2 * BODY)
+        yield b""
+
+    with uploads.count("stream", pieces()) as counted:
+        assert await anext(counted) == "config"
+        assert len(await anext(counted)) == 2 * BODY
+        body = Upload(uploads)
+        await settle()
+        assert not body.is_read
+        await anext(counted)
+        await settle()
+        assert body.is_read
+    assert await ended(body) == [BODY]
+
+
 async def test_one_body_is_taken_whatever_its_size() -> None:
     uploads = make(max_bytes=1)
     first, second = Upload(uploads), Upload(uploads)
@@ -113,10 +159,10 @@ async def test_room_is_given_in_turns_over_callers() -> None:
     one = Upload(uploads, "one")
     await settle()
     await ended(first)
-    await ended(many[0])
+    await ended(many[-1])
     assert one.is_read
-    assert not many[1].is_read
-    assert await ended(one, *many[1:]) == [BODY] * 5
+    assert not many[-2].is_read
+    assert await ended(one, *many[:-1]) == [BODY] * 5
 
 
 async def test_a_caller_takes_no_more_than_its_share_of_the_places() -> None:

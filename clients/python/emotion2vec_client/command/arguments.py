@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import math
 import os
+from collections.abc import Iterable
 from importlib.metadata import version
+from typing import get_args
 
 from emotion2vec_client.audio import RAW_ENCODINGS, RawFormat
+from emotion2vec_client.command.plugins import Plugin
 from emotion2vec_client.connection import DEFAULT_SERVER, DEFAULT_TIMEOUT
+from emotion2vec_client.events import StreamMode
 
 _RAW_RATE = 16000
 _TELEPHONE_RATE = 8000
@@ -19,7 +23,7 @@ exit codes: 0 all is well; 1 some input failed or was left out, the others are d
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(plugins: Iterable[Plugin] = ()) -> argparse.ArgumentParser:
     """The parser; `command` of its result names the subcommand."""
     main = argparse.ArgumentParser(
         prog="emotion2vec",
@@ -32,6 +36,8 @@ def parser() -> argparse.ArgumentParser:
     commands = main.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for add in (_add_recognize, _add_stream, _add_models, _add_health):
         add(commands, connection)
+    for plugin in plugins:
+        plugin.add(commands, connection)
     return main
 
 
@@ -41,8 +47,8 @@ def _connection() -> argparse.ArgumentParser:
     group.add_argument(
         "--server",
         metavar="HOST:PORT",
-        default=os.environ.get("EMOTION2VEC_SERVER") or DEFAULT_SERVER,
-        help="the server (%(default)s)",
+        default=os.environ.get("EMOTION2VEC_SERVER") or None,
+        help=f"the server ({os.environ.get('EMOTION2VEC_SERVER') or DEFAULT_SERVER})",
     )
     group.add_argument(
         "--timeout",
@@ -80,7 +86,7 @@ def _add_recognize(
         help="audio file, directory to search through, quoted pattern such as 'calls/**/*.mp3', "
         "or - for one recording on standard input",
     )
-    _add_model(parser)
+    add_model(parser)
     parser.add_argument("--frames", action="store_true", help="scores of every 20 ms too")
     parser.add_argument("--embedding", action="store_true", help="the embedding of the speech too")
     parser.add_argument(
@@ -101,8 +107,13 @@ def _add_recognize(
     parser.add_argument(
         "--output-dir",
         metavar="DIR",
-        help="write result.json, processed_audio.wav and embedding.npy below DIR, and "
-        "frame_embeddings.npy with --frames",
+        help="write result.json and embedding.npy of each file below DIR, in the tree that the "
+        "files lie in, and an index of them",
+    )
+    parser.add_argument(
+        "--processed-audio",
+        action="store_true",
+        help="processed_audio.wav too, with --output-dir: what the model heard, 16 kHz mono",
     )
     parser.add_argument(
         "--plot",
@@ -116,7 +127,7 @@ def _add_recognize(
         default=8,
         help="files sent at once, for the server to batch (%(default)s)",
     )
-    _add_raw(parser, "raw samples (of all inputs)")
+    add_raw(parser, "raw samples (of all inputs)")
 
 
 def _add_stream(
@@ -133,7 +144,7 @@ def _add_stream(
         "samples with --encoding",
     )
     source.add_argument("--microphone", action="store_true", help="listen; Ctrl-C ends it")
-    _add_model(parser)
+    add_model(parser)
     parser.add_argument(
         "--realtime", action="store_true", help="play PATH at its own speed; Ctrl-C ends it"
     )
@@ -144,8 +155,22 @@ def _add_stream(
     parser.add_argument(
         "--no-vad", action="store_true", help="don't look for where speech begins and ends"
     )
-    _add_raw(parser, "raw samples")
+    add_raw(parser, "raw samples")
+    parser.add_argument(
+        "--end-of-utterance",
+        metavar="SECONDS",
+        type=_seconds,
+        help="have the server end utterances after so much silence",
+    )
+    parser.add_argument(
+        "--longest", metavar="SECONDS", type=_seconds, help="the same after so much speech (15)"
+    )
     windows = parser.add_argument_group("windows (the server's defaults)")
+    windows.add_argument(
+        "--mode",
+        choices=get_args(StreamMode),
+        help="run the model over new audio alone, or over whole windows",
+    )
     for name, meaning in (
         ("window", "audio that the model sees at once"),
         ("hop", "new audio between two runs of the model"),
@@ -172,7 +197,8 @@ def _add_health(
     parser.add_argument("--json", action="store_true", help="as one line of JSON")
 
 
-def _add_raw(parser: argparse.ArgumentParser, title: str) -> None:
+def add_raw(parser: argparse.ArgumentParser, title: str) -> None:
+    """Options that say how raw samples are encoded."""
     raw = parser.add_argument_group(title)
     raw.add_argument("--encoding", choices=RAW_ENCODINGS, help="what they are; none for a file")
     raw.add_argument(
@@ -198,7 +224,8 @@ def raw_format(arguments: argparse.Namespace) -> RawFormat | None:
     return RawFormat(arguments.encoding, arguments.rate or usual, arguments.channels or 1)
 
 
-def _add_model(parser: argparse.ArgumentParser) -> None:
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Options that say which served model scores, and which of its labels."""
     parser.add_argument("--model", metavar="NAME", default="", help="(the server's default)")
     parser.add_argument(
         "--labels",

@@ -19,12 +19,12 @@ from emotion2vec_client.results import Recognition
 _PROCESSED_RATE = 16000
 
 
-class OutputDirectory:
-    """`PARENT/outputs_YYYYMMDD_HHMMSS/`, with a folder for each file if there are several.
+INDEX = "index.jsonl"
 
-    The folders lie side by side, unless files in two places have one name: then they lie as the
-    files do.
-    """
+
+class OutputDirectory:
+    """`PARENT/outputs_YYYYMMDD_HHMMSS/`; if there are several files, with a folder for each, which
+    lie in the tree that the files lie in, and an index of them: a line of JSON a file."""
 
     def __init__(self, parent: Path, now: datetime, sources: Sequence[Path]) -> None:
         """Makes the directory for the results of `sources`.
@@ -36,9 +36,11 @@ class OutputDirectory:
         self.path = _make_new(parent, f"outputs_{now:%Y%m%d_%H%M%S}")
         self._several = len(sources) > 1
         self._top = _top_of_tree(sources)
+        self._has_results = False
 
     def folder(self, source: Path) -> Path:
         """Where the results of `source` go: a folder that no other file of the run has."""
+        self._has_results = True
         if not self._several:
             return self.path
         parent = self.path
@@ -47,15 +49,33 @@ class OutputDirectory:
             parent.mkdir(parents=True, exist_ok=True)
         return _make_new(parent, source.stem or "audio")
 
+    def note(self, name: str, fields: dict[str, Any], folder: Path | None = None) -> None:
+        """Adds a file to the index, where there is one.
+
+        Args:
+            name: of the file, as it was given.
+            fields: what there is to say about it.
+            folder: of its results, if it has any.
+        """
+        if not self._several:
+            return
+        place = None if folder is None else folder.relative_to(self.path).as_posix()
+        with (self.path / INDEX).open("a", encoding="utf-8") as file:
+            file.write(as_json({"filename": name, "folder": place, **fields}) + "\n")
+
     def discard_if_empty(self) -> None:
         """Leaves nothing behind of a run in which every file failed."""
-        if not any(self.path.iterdir()):
+        if not self._has_results:
+            (self.path / INDEX).unlink(missing_ok=True)
             self.path.rmdir()
 
 
-def write_results(folder: Path, result: dict[str, Any], recognition: Recognition) -> None:
-    """Writes `result.json`, and `processed_audio.wav` and `embedding.npy` where there are any; of
-    channels below `channel_0`, `channel_1`, ...
+def write_results(
+    folder: Path, result: dict[str, Any], recognition: Recognition, *, processed_audio: bool
+) -> None:
+    """Writes `result.json`, and `embedding.npy`, `frame_embeddings.npy` and `processed_audio.wav`
+    where there are any and, of the last, it is wanted; of channels below `channel_0`,
+    `channel_1`, ...
 
     Raises:
         OSError: a file can't be written.
@@ -64,15 +84,15 @@ def write_results(folder: Path, result: dict[str, Any], recognition: Recognition
     lines = (f"  {as_json(key)}: {as_json(value)}" for key, value in result.items())
     text = "{\n" + ",\n".join(lines) + "\n}\n"
     (folder / "result.json").write_text(text, encoding="utf-8")
-    _write_arrays(folder, recognition)
+    _write_arrays(folder, recognition, processed_audio=processed_audio)
     for number, channel in enumerate(recognition.channels):
         place = folder / f"channel_{number}"
         place.mkdir()
-        _write_arrays(place, channel)
+        _write_arrays(place, channel, processed_audio=processed_audio)
 
 
-def _write_arrays(folder: Path, recognition: Recognition) -> None:
-    if recognition.processed_audio is not None:
+def _write_arrays(folder: Path, recognition: Recognition, *, processed_audio: bool) -> None:
+    if processed_audio and recognition.processed_audio is not None:
         _write_wav(folder / "processed_audio.wav", recognition.processed_audio)
     if recognition.embedding is not None:
         np.save(folder / "embedding.npy", recognition.embedding)
@@ -106,13 +126,11 @@ def _place(source: Path) -> Path:
 
 
 def _top_of_tree(sources: Sequence[Path]) -> Path | None:
-    """The directory that all sources lie below, if two in different places have one name."""
-    places: dict[str, set[Path]] = {}
-    for source in sources:
-        places.setdefault(source.stem, set()).add(_place(source))
-    if all(len(found) == 1 for found in places.values()):
+    """The directory that all sources lie below; None where there is none, as on two drives."""
+    try:
+        return Path(os.path.commonpath([_place(source) for source in sources]))
+    except ValueError:
         return None
-    return Path(os.path.commonpath(set().union(*places.values())))
 
 
 def _make_new(parent: Path, name: str) -> Path:

@@ -17,6 +17,7 @@ from typing import Any
 from emotion2vec_client.aio import AsyncClient
 from emotion2vec_client.audio import RawFormat
 from emotion2vec_client.command.arguments import raw_format
+from emotion2vec_client.command.clock import clock
 from emotion2vec_client.command.extras import require
 from emotion2vec_client.command.inputs import (
     AUDIO_SUFFIXES,
@@ -47,6 +48,8 @@ def recognize(arguments: Namespace, connection: dict[str, Any], terminal: Termin
     """
     if arguments.plot:
         require("matplotlib", "plot", "--plot")
+    if arguments.processed_audio and arguments.output_dir is None:
+        raise ValueError("--processed-audio is written below --output-dir: name one")
     raw = raw_format(arguments)
     left_out = LeftOut()
     suffixes = AUDIO_SUFFIXES if raw is None else RAW_SUFFIXES
@@ -89,6 +92,8 @@ class _Run:
         names = [shown(str(found)) for found in inputs if not isinstance(found, Missing)]
         self._report = Report(terminal, names)
         self._nothing_to_plot: set[str] = set()
+        self._heard: dict[str, float] = {}
+        """Seconds, of the inputs that come in pieces and are not done."""
 
     async def run(self, connection: dict[str, Any]) -> int:
         done = failed = 0
@@ -96,12 +101,15 @@ class _Run:
             outcomes = in_order(
                 self._inputs, lambda found: self._recognize(client, found), self._arguments.jobs
             )
-            async with aclosing(outcomes):
-                async for found, outcome in outcomes:
-                    done += 1
-                    failed += not self._show(found, outcome)
-                    if isinstance(outcome, UnavailableError | UnauthenticatedError):
-                        break  # the others would fail alike, each after its own retries
+            try:
+                async with aclosing(outcomes):
+                    async for found, outcome in outcomes:
+                        done += 1
+                        failed += not self._show(found, outcome)
+                        if isinstance(outcome, UnavailableError | UnauthenticatedError):
+                            break  # the others would fail alike, each after its own retries
+            finally:
+                self._terminal.end_status()
         self._report.close()
         if done < len(self._inputs):
             self._terminal.error(f"{len(self._inputs) - done} more inputs were not tried")
@@ -110,7 +118,7 @@ class _Run:
     async def _recognize(self, client: AsyncClient, found: Input) -> Outcome:
         if isinstance(found, Missing):
             return found
-        asked, raw = self._arguments, self._raw
+        asked, raw, name = self._arguments, self._raw, shown(str(found))
         try:
             return await client.recognize(
                 found if isinstance(found, Path) else sys.stdin.buffer,
@@ -121,14 +129,23 @@ class _Run:
                 speech_only=asked.speech_only,
                 frames=asked.frames,
                 embedding=asked.embedding or self._output is not None,
-                frame_embeddings=asked.frame_embeddings
-                or (asked.frames and self._output is not None),
-                processed_audio=asked.plot or self._output is not None,
+                frame_embeddings=asked.frame_embeddings,
+                processed_audio=asked.plot or asked.processed_audio,
                 model=asked.model,
                 allowed_labels=asked.labels,
+                progress=lambda part: self._progress(name, part.segment.end),
             )
         except (RecognitionError, OSError) as error:
             return error
+        finally:
+            self._heard.pop(name, None)
+
+    def _progress(self, name: str, heard: float) -> None:
+        """Says how far the long ones are, the first of them by name."""
+        self._heard[name] = heard
+        first, *others = self._heard
+        more = f", and {len(others)} more" if others else ""
+        self._terminal.status(f"{first}  {clock(self._heard[first])} heard{more}")
 
     def _show(self, found: Input, outcome: Outcome) -> bool:
         """Reports one outcome; returns whether all went well."""
@@ -172,7 +189,10 @@ class _Run:
             result = describe(name, recognition, datetime.now())
             _drop(result, "embedding")
             _drop(result, "frame_embeddings")
-            write_results(folder, result, recognition)
+            write_results(
+                folder, result, recognition, processed_audio=self._arguments.processed_audio
+            )
+            self._output.note(name, _in_brief(result), folder)
             written.append(folder)
         if self._arguments.plot:
             tracks = {f"_channel_{n}": track for n, track in enumerate(recognition.channels)}
@@ -204,8 +224,10 @@ class _Run:
 
     def _fail(self, name: str, code: str, message: str) -> bool:
         self._terminal.error(f"{shown(name)}: {message}")
+        error = {"code": code, "message": message}
+        if self._output is not None:
+            self._output.note(name, {"error": error})
         if self._arguments.json:
-            error = {"code": code, "message": message}
             self._terminal.print_json({"filename": name, "error": error})
         return False
 
@@ -219,6 +241,11 @@ def _drop(result: dict[str, Any], key: str) -> None:
     """Leaves a value out, and out of the channels."""
     for fields in (result, *result.get("channels", ())):
         fields.pop(key, None)
+
+
+def _in_brief(result: dict[str, Any]) -> dict[str, Any]:
+    """What the index says about a result."""
+    return {key: result[key] for key in ("emotion", "confidence", "channels") if key in result}
 
 
 def _new_picture(path: Path) -> Path:

@@ -26,7 +26,7 @@ from emotion2vec_client.command.sources import (
 from emotion2vec_client.command.terminal import Terminal, shown
 from emotion2vec_client.command.views import JsonView, LineView, View
 from emotion2vec_client.errors import RecognitionError
-from emotion2vec_client.events import StreamEvent, StreamFinal
+from emotion2vec_client.events import EndOfUtterance, StreamEvent, StreamFinal
 
 STANDARD_INPUT = "-"
 FAILED = 1
@@ -102,10 +102,18 @@ def _events(arguments: Namespace, client: Client, source: Source) -> Iterator[St
         lookahead=arguments.lookahead,
         interim=arguments.interim,
         voice_activity_detection=False if arguments.no_vad else None,
+        mode=arguments.mode,
+        end_of_utterance=_end_of_utterance(arguments),
         model=arguments.model,
         allowed_labels=arguments.labels,
         timeout=arguments.timeout,
     )
+
+
+def _end_of_utterance(arguments: Namespace) -> EndOfUtterance | None:
+    if arguments.end_of_utterance is None and arguments.longest is None:
+        return None
+    return EndOfUtterance(arguments.end_of_utterance, arguments.longest)
 
 
 def _view(arguments: Namespace, terminal: Terminal, name: str) -> View:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from emotion2vec_client.results import EmotionScore
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _BAR = 30
+_ERASE = "\r\033[K"
 
 
 class Terminal:
@@ -26,19 +28,40 @@ class Terminal:
         self.is_live = self.out.isatty() and os.environ.get("TERM") != "dumb"
         self._color = self.is_live and "NO_COLOR" not in os.environ
         self._blocks = _can_write(self.out, _EIGHTHS)
+        self._can_erase = self.err.isatty() and os.environ.get("TERM") != "dumb"
+        self._has_status = False
+
+    def status(self, text: str) -> None:
+        """A line on standard error that stands until there is anything else to say; nothing where
+        that is no terminal."""
+        if not self._can_erase:
+            return
+        width = shutil.get_terminal_size().columns - 1
+        self.err.write(_ERASE + _writable(self.err, text)[:width])
+        self.err.flush()
+        self._has_status = True
+
+    def end_status(self) -> None:
+        if self._has_status:
+            self.err.write(_ERASE)
+            self.err.flush()
+            self._has_status = False
 
     def print(self, text: str = "") -> None:
+        self.end_status()
         self.out.write(_writable(self.out, text) + "\n")
         self.out.flush()
 
     def print_json(self, value: dict[str, Any]) -> None:
         """One line of JSON, in which is escaped what the output can't hold."""
+        self.end_status()
         text = as_json(value, self.out.encoding or "utf-8")
         self.out.write(text + "\n")
         self.out.flush()
 
     def error(self, text: str) -> None:
         """One line on standard error."""
+        self.end_status()
         self.err.write(_writable(self.err, f"emotion2vec: {' '.join(text.split())}") + "\n")
         self.err.flush()
 

@@ -32,6 +32,8 @@ _BLOCK = 1 << 15
 """Frames joined to one block: codecs give as few as 16 at a time."""
 _MAX_STREAMS = 16
 _READ_BYTES = 1 << 15
+_READ_BYTES_OF_ADTS = 1 << 10
+_LEAST_GAP = 2 * _READ_BYTES_OF_ADTS
 _MAX_BARREN = 10_000
 """Packets in a row that give no sound before the rest is taken for garbage. Damage costs few, and a
 hole of minutes thousands; without a bound, a file of tiny broken packets costs minutes."""
@@ -46,6 +48,47 @@ class Decoded(NamedTuple):
     """Bytes of the packet; 0 at the end of the file."""
     frames: list[av.AudioFrame]
     is_broken: bool
+    gap: int = 0
+    """Bytes that were stepped over before it, where nothing else tells of them."""
+
+
+class _Place:
+    """A file, and where FFmpeg is in it.
+
+    FFmpeg steps over what is no ADTS without a word, and counts the places of packets without it.
+    But reading is ahead of them only by what FFmpeg looked at to begin with, and then by one read:
+    where that rises, there was more.
+    """
+
+    def __init__(self, file: Readable) -> None:
+        self._file = file
+        self.now = 0
+        self._accounted = 0
+        self._ahead: int | None = None
+        # A live file can't be sought in, and PyAV looks whether one can.
+        if seek := getattr(file, "seek", None):
+            self._seek = seek
+            self.seek = self._seek_to
+            self.tell = lambda: self.now
+
+    def read(self, size: int, /) -> bytes:
+        data = self._file.read(size)
+        self.now += len(data)
+        return data
+
+    def gap_before(self, size: int) -> int:
+        """Bytes that were stepped over before the next packet, which is of this size."""
+        self._accounted += size
+        ahead = self.now - self._accounted
+        rise = 0 if self._ahead is None else ahead - self._ahead
+        gap = rise if rise > _LEAST_GAP else 0
+        self._accounted += gap
+        self._ahead = ahead - gap
+        return gap
+
+    def _seek_to(self, offset: int, whence: int = 0, /) -> int:
+        self.now = int(self._seek(offset, whence))
+        return self.now
 
 
 class AudioTrack:
@@ -59,6 +102,7 @@ class AudioTrack:
                 that is not decoded.
         """
         self._format = form
+        self._place = _Place(file)
         self.has_complained = False
         """Whether FFmpeg has called something an error so far."""
         av.logging.set_level(av.logging.ERROR)
@@ -67,7 +111,7 @@ class AudioTrack:
         self._log = av.logging.Capture()
         self._complaints = self._log.__enter__()
         try:
-            self._container = self._open(file)
+            self._container = self._open()
         except BaseException:
             self._log.__exit__(None, None, None)
             raise
@@ -77,7 +121,7 @@ class AudioTrack:
             self.close()
             raise
 
-    def _open(self, file: Readable) -> InputContainer:
+    def _open(self) -> InputContainer:
         form = self._format
         options = {
             "codec_whitelist": ",".join(sorted(DECODERS)),
@@ -86,12 +130,12 @@ class AudioTrack:
         }
         try:
             return av.open(
-                file,
+                self._place,
                 "r",
                 format=form.demuxer,
                 container_options=options,
                 metadata_errors="ignore",
-                buffer_size=_READ_BYTES,
+                buffer_size=_READ_BYTES_OF_ADTS if form is Format.ADTS else _READ_BYTES,
                 io_open=_refuse_to_open,
             )
         except (av.FFmpegError, ValueError) as error:
@@ -124,6 +168,8 @@ class AudioTrack:
         try:
             for packet in self._container.demux(self._stream):
                 decoded = _decode_packet(context, packet)
+                if self._format is Format.ADTS:
+                    decoded = decoded._replace(gap=self._place.gap_before(packet.size))
                 self._read_log()
                 yield decoded
                 barren = 0 if decoded.frames else barren + 1

@@ -80,7 +80,8 @@ class ContainerSource:
         timeline = Timeline(stated, clips=clips, padding=self._length.padding)
         joiner = Joiner()
         usual = _UsualPacket()
-        for size, frames, is_broken in track.decode():
+        for size, frames, is_broken, gap in track.decode():
+            timeline.skip(usual.seconds_of(gap, timeline.heard))
             for frame in frames:
                 placed = timeline.place(frame.time, frame.samples, frame.sample_rate)
                 yield from joiner.add(frame, placed)
@@ -150,6 +151,10 @@ class _UsualPacket:
     def add(self, size: int) -> None:
         self._bytes += size
         self._count += 1
+
+    def seconds_of(self, size: int, heard: float) -> float:
+        """How long so many bytes last, if all packets so far last `heard` seconds."""
+        return heard * size / self._bytes if self._bytes else 0.0
 
     def seconds_beyond_one(self, size: int, heard: float) -> float:
         """How much longer a broken packet lasts than the one that its container counts it as, if

@@ -22,6 +22,8 @@ class Conversation:
         self._summary: Summary | None = None
         self.is_over = False
         """Whether the decoder has said its last word, and may take another recording."""
+        self.has_failed = False
+        """Whether the decoder died, hung, or said what it should not."""
         self._decoder = decoder
         self._rows = MAX_CHANNELS if job.separate else 1
         self._opening = job.message(is_live=is_live)
@@ -60,6 +62,7 @@ class Conversation:
                 message = Message(Kind.TAKEN)
             self._conclude(answer)
         except (BrokenLinkError, ValueError, KeyError, TypeError, OverflowError) as error:
+            self.has_failed = True
             raise undecodable(
                 "the file made its decoder fail, or asks for more time or memory than any audio "
                 "needs: it is damaged, write it again"

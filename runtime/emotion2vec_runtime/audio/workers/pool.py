@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
 from emotion2vec_runtime.arrays import Float32
 from emotion2vec_runtime.audio.workers.conversation import Conversation
@@ -22,6 +22,15 @@ MAX_LIVE: Final = 256
 """Live recordings at once: each has a decoder of its own, of about 10 MB."""
 
 
+class DecoderCounts(NamedTuple):
+    """The decoders of this process, as they stand: those at work, those that wait for it, and how
+    many so far died, hung or asked for more than they may."""
+
+    busy: int
+    idle: int
+    failed: int
+
+
 class Pool:
     """Lends decoders."""
 
@@ -32,6 +41,11 @@ class Pool:
         self._live_room = threading.BoundedSemaphore(max_live)
         self._lock = threading.Lock()
         self._idle: list[Decoder] = []
+        self._busy = self._failed = 0
+
+    def counts(self) -> DecoderCounts:
+        with self._lock:
+            return DecoderCounts(self._busy, len(self._idle), self._failed)
 
     def decode(self, data: memoryview, job: Job) -> tuple[list[Float32], Summary]:
         """Decodes a whole recording: its audio, [rows, n] each, and what is known of it.
@@ -62,12 +76,15 @@ class Pool:
         """A decoder for one whole recording; waits for one. Whoever finds it broken ends it."""
         with self._room:
             decoder = self._idle_decoder() or self._start()
+            self._count(busy=1)
             try:
                 yield decoder
             except BaseException:
                 decoder.end()
+                self._count(busy=-1, failed=1)
                 raise
             with self._lock:
+                self._busy -= 1
                 self._idle.append(decoder)
 
     def begin_live(self, file: BinaryIO | None = None) -> Decoder:
@@ -80,14 +97,17 @@ class Pool:
         if not self._live_room.acquire(blocking=False):
             raise BusyError("too many recordings are being decoded: try again later")
         try:
-            return self._start(file)
+            decoder = self._start(file)
         except BaseException:
             self._live_room.release()
             raise
+        self._count(busy=1)
+        return decoder
 
-    def end_live(self, decoder: Decoder) -> None:
+    def end_live(self, decoder: Decoder, *, has_failed: bool) -> None:
         """Frees a decoder of `begin_live`, whatever it is doing."""
         decoder.end()
+        self._count(busy=-1, failed=has_failed)
         self._live_room.release()
 
     def start(self) -> None:
@@ -113,6 +133,12 @@ class Pool:
                 return decoder
             # It was killed while nobody needed it.
             decoder.end()
+            self._count(failed=1)
+
+    def _count(self, busy: int = 0, failed: int = 0) -> None:
+        with self._lock:
+            self._busy += busy
+            self._failed += failed
 
     def _start(self, file: BinaryIO | None = None) -> Decoder:
         if IS_ISOLATED:
@@ -123,6 +149,11 @@ class Pool:
 POOL: Final = Pool()
 """The one of this process; it starts nothing until it is needed."""
 atexit.register(POOL.close)
+
+
+def decoder_counts() -> DecoderCounts:
+    """The decoders of this process, as they stand."""
+    return POOL.counts()
 
 
 def start_decoders() -> None:

@@ -1,5 +1,7 @@
 // The server's HTTP and WebSocket API.
 
+import { seconds } from "./reply.js";
+
 /** What went wrong, as far as anybody can tell. `status` is HTTP's, 0 where there was no answer. */
 export class ApiError extends Error {
   constructor(status, detail, retryAfter = null) {
@@ -12,6 +14,8 @@ export class ApiError extends Error {
 
 const SUBPROTOCOL = "emotion2vec.v1", TOKEN_PREFIX = "base64url.bearer.authorization.";
 const RETRYABLE = new Set([429, 503]);
+const SEQUENCE = "application/json-seq", SEPARATOR = "\x1e";
+const SHORT = 2 ** 20; // bytes; who sends less need not be told how far it is
 
 /** A text as Base64 that may stand in a header, without padding. */
 function base64url(text) {
@@ -31,22 +35,32 @@ export class Api {
   /** All models that the server has, as ListModels has them. */
   async models() {
     const reply = await this._send("GET", "v1/models", { headers: {} });
-    return JSON.parse(await reply.text()).models ?? [];
+    return JSON.parse(reply).models ?? [];
   }
 
   /**
    * RecognizeResponse for the bytes of `file`. `config` has RecognitionConfig's fields; `progress` is
-   * called with the share that has been sent. The server reads a long recording no faster than it
-   * recognises it, so that is about the share that has been recognised.
+   * called with {sent}, the share that has been sent, and then with {heard}, the seconds that have
+   * been recognised: a browser reads nothing of an answer before all is sent. The server reads no
+   * faster than it recognises, so both tell how far it is.
    */
   async recognize(file, config, signal, progress) {
-    const reply = await this._recognize(file, config, "application/json", signal, progress);
-    return JSON.parse(await reply.text());
+    const onText = (text) => {
+      const heard = lastProgress(text);
+      if (heard !== null) progress({ heard });
+    };
+    const onSent = (sent) => progress({ sent });
+    const kind = file.size > SHORT ? SEQUENCE : "application/json";
+    const text = await this._recognize(file, config, kind, { responseType: "text", signal, onSent, onText });
+    if (kind !== SEQUENCE) return JSON.parse(text);
+    const { response, error } = JSON.parse(text.slice(text.lastIndexOf(SEPARATOR) + 1));
+    if (error) throw apiError(error.status, error, error.retry_after_seconds);
+    return response;
   }
 
   /** The result folder as a zip. */
   archive(file, config) {
-    return this._recognize(file, config, "application/zip");
+    return this._recognize(file, config, "application/zip", { responseType: "blob" });
   }
 
   /** A WebSocket to the stream, not yet open. */
@@ -58,19 +72,22 @@ export class Api {
     return new WebSocket(url, [SUBPROTOCOL, ...(token ? [TOKEN_PREFIX + base64url(token)] : [])]);
   }
 
-  _recognize(file, config, accept, signal, progress) {
+  _recognize(file, config, accept, options) {
     // Without a type the server looks at the first bytes, which know better than a file's name.
     const headers = { Accept: accept, "Content-Type": "application/octet-stream" };
     const path = `v1/recognize?${new URLSearchParams(config)}`;
-    return this._send("POST", path, { headers, body: file, signal, progress });
+    return this._send("POST", path, { headers, body: file, ...options });
   }
 
-  /** The body of the answer. By XMLHttpRequest, since fetch does not tell how much has been sent. */
-  _send(method, path, { headers, body = null, signal = null, progress = null }) {
+  /**
+   * The body of the answer. By XMLHttpRequest, since fetch does not tell how much has been sent.
+   * `onSent` is called with that share, `onText` with what has come of a text.
+   */
+  _send(method, path, { headers, body = null, responseType = "text", signal = null, onSent = null, onText = null }) {
     return new Promise((resolve, reject) => {
       const request = new XMLHttpRequest();
       request.open(method, address(path));
-      request.responseType = "blob";
+      request.responseType = responseType;
       if (this._token()) request.setRequestHeader("Authorization", `Bearer ${this._token()}`);
       for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
       request.addEventListener("load", () => {
@@ -79,17 +96,28 @@ export class Api {
       });
       request.addEventListener("error", () => reject(new ApiError(0, "")));
       request.addEventListener("abort", () => reject(signal.reason));
-      if (progress) request.upload.addEventListener("progress", ({ loaded, total }) => progress(loaded / total));
+      if (onSent) request.upload.addEventListener("progress", ({ loaded, total }) => onSent(loaded / total));
+      if (onText) request.addEventListener("progress", ({ loaded }) => loaded < SHORT && onText(request.response));
       signal?.addEventListener("abort", () => request.abort());
       request.send(body);
     });
   }
 }
 
+/** The seconds of the last whole step of progress in a sequence; null before the first. */
+function lastProgress(text) {
+  const steps = text.split(SEPARATOR).filter((step) => step.endsWith("\n"));
+  const { progress } = steps.length ? JSON.parse(steps.at(-1)) : {};
+  return progress ? seconds(progress.end_offset) : null;
+}
+
 /** An error from problem+json, or from whatever a proxy in between says. */
 async function errorOf(request) {
-  const problem = await request.response.text().then(JSON.parse).catch(() => ({}));
-  const after = Number(request.getResponseHeader("Retry-After"));
-  const retryAfter = RETRYABLE.has(request.status) ? Math.max(after || 0, 1) : null;
-  return new ApiError(request.status, problem.detail ?? problem.title ?? "", retryAfter);
+  const problem = await new Response(request.response).json().catch(() => ({}));
+  return apiError(request.status, problem, Number(request.getResponseHeader("Retry-After")));
+}
+
+function apiError(status, problem, after) {
+  const retryAfter = RETRYABLE.has(status) ? Math.max(after || 0, 1) : null;
+  return new ApiError(status, problem.detail ?? problem.title ?? "", retryAfter);
 }

@@ -1,6 +1,7 @@
 // The page, put together.
 
 import { Api } from "./api.js";
+import { clock } from "./clock.js";
 import { summaryTable } from "./csv.js";
 import { byId, element } from "./dom.js";
 import { save, stemOf } from "./download.js";
@@ -325,7 +326,8 @@ function bringToView(part) {
 }
 
 /** What a recording that isn't done is at. */
-function stateText({ state, sent }) {
+function stateText({ state, sent, heard }) {
+  if (state === "sending" && heard) return t("state.heard", { time: clock(heard) });
   const isOnItsWay = state === "sending" && sent > 0 && sent < 1;
   return isOnItsWay ? t("state.sent", { percent: percent(sent) }) : t(`state.${state}`);
 }

@@ -23,6 +23,8 @@ class Recording {
     this.error = null;
     /** Share that has been sent, 0 to 1. */
     this.sent = 0;
+    /** Seconds that have been recognised, as far as that is known. */
+    this.heard = 0;
     this.controller = new AbortController();
   }
 
@@ -33,7 +35,7 @@ class Recording {
 
 /**
  * Fires "change" with the recording as `detail`, null where the list itself changed, and "progress"
- * when more of a recording has been sent.
+ * when more of a recording has been sent or recognised.
  */
 export class Library extends EventTarget {
   /** `config({isLean})` gives RecognitionConfig's fields. */
@@ -77,7 +79,6 @@ export class Library extends EventTarget {
 
   retry(recording) {
     recording.error = null;
-    recording.sent = 0;
     this._enter(recording, "waiting");
     this._run();
   }
@@ -127,8 +128,9 @@ export class Library extends EventTarget {
   /** Where the answer would be too large, it is asked for without what grows with the length. */
   async _ask(recording) {
     const { file, controller: { signal } } = recording;
-    const progress = (share) => {
-      recording.sent = share;
+    recording.sent = recording.heard = 0;
+    const progress = (step) => {
+      Object.assign(recording, step);
       this.dispatchEvent(new CustomEvent("progress", { detail: recording }));
     };
     try {

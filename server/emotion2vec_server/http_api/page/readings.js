@@ -19,13 +19,14 @@ const ALERT_SECONDS = 2.0;
 /**
  * All that can be read from one result: `mixed` [first, second] or null, `stability` {seconds,
  * switches, perSecond, steady} or null without frames, `alerts` and `stretches` with start and end in
- * seconds from the beginning of the audio.
+ * seconds from the beginning of the audio, `labels` {label, peak, share, longest} of each label, none
+ * without frames.
  */
 export function read(result) {
   const mixed = mixedOf(result.emotion);
   const { frames } = result;
   if (!frames) {
-    return { mixed, stability: null, alerts: segmentAlerts(result.segments), stretches: [] };
+    return { mixed, stability: null, alerts: segmentAlerts(result.segments), stretches: [], labels: [] };
   }
   const smooth = smoothed(frames);
   const leading = leadingOf(smooth, frames);
@@ -34,6 +35,7 @@ export function read(result) {
     stability: stabilityOf(leading, frames.hop),
     alerts: frameAlerts(frames, smooth),
     stretches: stretchesOf(leading, smooth, frames),
+    labels: labelsOf(leading, smooth, frames),
   };
 }
 
@@ -64,6 +66,23 @@ function stretchesOf(leading, smooth, { labels, start, hop }) {
       end: start + last * hop,
       probability: sum / (last - first),
     };
+  });
+}
+
+function labelsOf(leading, smooth, { labels, hop, count }) {
+  const edges = edgesOf(leading);
+  return labels.map((label, column) => {
+    let peak = 0, longest = 0, total = 0;
+    for (let frame = 0; frame < count; frame++) {
+      peak = Math.max(peak, smooth[frame * labels.length + column]);
+    }
+    edges.slice(0, -1).forEach((first, index) => {
+      if (leading[first] !== column) return;
+      const length = edges[index + 1] - first;
+      total += length;
+      longest = Math.max(longest, length);
+    });
+    return { label, peak, share: total / count, longest: longest * hop };
   });
 }
 
@@ -146,30 +165,40 @@ function edgesOf(leading) {
 }
 
 function frameAlerts({ labels, start, hop, count }, smooth) {
-  const columns = labels.flatMap((label, column) => (ALERT_LABELS.includes(label) ? [column] : []));
-  const together = Array.from({ length: count }, (_, frame) =>
-    columns.reduce((sum, column) => sum + smooth[frame * labels.length + column], 0),
+  const columns = ALERT_LABELS.map((label) => labels.indexOf(label));
+  const scores = Array.from({ length: count }, (_, frame) =>
+    columns.map((column) => (column < 0 ? 0 : smooth[frame * labels.length + column])),
   );
-  return alertsOf(together, (first) => start + first * hop, (last) => start + last * hop);
+  return alertsOf(scores, (first) => start + first * hop, (last) => start + last * hop);
 }
 
 function segmentAlerts(segments) {
-  const together = segments.map(({ emotion }) =>
-    (emotion?.scores ?? [])
-      .filter((score) => ALERT_LABELS.includes(score.label))
-      .reduce((sum, score) => sum + score.probability, 0),
+  const scores = segments.map(({ emotion }) =>
+    ALERT_LABELS.map(
+      (label) => emotion?.scores.find((score) => score.label === label)?.probability ?? 0,
+    ),
   );
-  return alertsOf(together, (first) => segments[first].start, (last) => segments[last - 1].end);
+  return alertsOf(scores, (first) => segments[first].start, (last) => segments[last - 1].end);
 }
 
-/** Runs of `together` that are probable and long enough; `startOf` and `endOf` give their seconds. */
-function alertsOf(together, startOf, endOf) {
-  return runsOf(together.map((probability) => probability >= ALERT_PROBABILITY))
-    .map(([first, last]) => ({
-      start: startOf(first),
-      end: endOf(last),
-      probability: together.slice(first, last).reduce((sum, value) => sum + value, 0) / (last - first),
-    }))
+const sumOf = (values) => values.reduce((sum, value) => sum + value, 0);
+
+/**
+ * Runs of `scores`, one list of the alert labels' probabilities a step, that are probable and long
+ * enough; `startOf` and `endOf` give their seconds.
+ */
+function alertsOf(scores, startOf, endOf) {
+  return runsOf(scores.map((values) => sumOf(values) >= ALERT_PROBABILITY))
+    .map(([first, last]) => {
+      const part = scores.slice(first, last);
+      const sums = ALERT_LABELS.map((_, place) => sumOf(part.map((values) => values[place])));
+      return {
+        start: startOf(first),
+        end: endOf(last),
+        label: ALERT_LABELS[highest(sums)],
+        probability: sumOf(sums) / part.length,
+      };
+    })
     .filter(({ start, end }) => end - start >= ALERT_SECONDS);
 }
 

@@ -1,0 +1,1 @@
+"""Many recordings to one table: `emotion2vec score`."""

@@ -1,0 +1,1 @@
+"""`emotion2vec report`: a table of scores as one HTML file."""

@@ -1,0 +1,157 @@
+"""Scores recordings by a server, which is kept full and whose restarts are survived."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from emotion2vec_client import (
+    AsyncClient,
+    DeadlineExceededError,
+    InvalidAudioError,
+    InvalidRequestError,
+    Model,
+    NotFoundError,
+    OverloadedError,
+    Recognition,
+    RecognitionError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from emotion2vec_client.audio import RawFormat
+
+from emotion2vec_archive.engine import EngineError, ModelInfo, ScoringError
+from emotion2vec_archive.limiter import Limiter
+from emotion2vec_archive.recording import Recording
+from emotion2vec_archive.row import Per
+from emotion2vec_archive.servers import Server
+from emotion2vec_archive.sources import open_audio
+
+TIMEOUT = 600.0
+"""Seconds for one call, to which the client adds for the size of a recording: an archive waits."""
+_TRIES = 4
+"""Of one recording that the server was lost with, or too busy for, each time."""
+_READ_AHEAD = 16
+"""Recordings that are read and wait for their turn at the server."""
+_AT_FAULT = (NotFoundError, UnauthenticatedError)
+_TRANSIENT = (UnavailableError, OverloadedError, DeadlineExceededError)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked about each recording."""
+
+    per: Per
+    model: str = ""
+    labels: tuple[str, ...] = ()
+    speech_only: bool = False
+    embeddings: bool = False
+    raw: RawFormat | None = None
+
+
+class ServerEngine:
+    """An `Engine`; made by `connect`."""
+
+    def __init__(self, client: AsyncClient, server: Server, wish: Wish, model: ModelInfo) -> None:
+        self._client = client
+        self._server = server
+        self._wish = wish
+        self.model = model
+        self._limiter = Limiter()
+        self._reading = asyncio.Semaphore(_READ_AHEAD)
+        self._waiting = asyncio.Lock()
+
+    @classmethod
+    async def connect(cls, client: AsyncClient, server: Server, wish: Wish) -> ServerEngine:
+        """An engine on a server that answers.
+
+        Raises:
+            EngineError: it has not the model or the labels.
+            RecognitionError: it does not answer.
+        """
+        model = await client.get_model(wish.model)
+        return cls(client, server, wish, ModelInfo(*_about(model, wish.labels)))
+
+    async def score(self, recording: Recording) -> Recognition:
+        with ExitStack() as open_files:
+            async with self._reading:
+                try:
+                    audio = await asyncio.to_thread(open_audio, recording)
+                except Exception as error:  # file systems have their own
+                    raise ScoringError("UNREADABLE", _reason(error)) from error
+                if not isinstance(audio, bytes | Path):
+                    open_files.enter_context(audio)
+                await self._limiter.__aenter__()
+            try:
+                return await self._recognize(audio)
+            finally:
+                await self._limiter.__aexit__(None, None, None)
+
+    async def _recognize(self, audio: bytes | Path | BinaryIO) -> Recognition:
+        tries = 0
+        while True:
+            try:
+                recognition = await self._call(audio)
+            except _TRANSIENT as error:
+                tries += 1
+                if tries == _TRIES:
+                    raise ScoringError(error.code.name, error.message) from error
+                if not isinstance(error, UnavailableError):
+                    self._limiter.refused()
+                # One asks for all.
+                async with self._waiting:
+                    await self._server.ready(self._client)
+            except RecognitionError as error:
+                if isinstance(error, _AT_FAULT) or _is_about_the_request(error):
+                    raise EngineError(error.message) from error
+                raise ScoringError(error.code.name, error.message) from error
+            except OSError as error:
+                raise ScoringError("UNREADABLE", _reason(error)) from error
+            else:
+                return self._checked(recognition)
+
+    async def _call(self, audio: bytes | Path | BinaryIO) -> Recognition:
+        wish, raw = self._wish, self._wish.raw
+        return await self._client.recognize(
+            audio,
+            encoding=raw.encoding if raw else None,
+            sample_rate=raw.sample_rate if raw else None,
+            channels=raw.channels if raw else None,
+            frames=bool(self.model.labels),
+            embedding=wish.embeddings,
+            per_channel=wish.per is Per.CHANNEL,
+            speech_only=wish.speech_only,
+            model=wish.model,
+            allowed_labels=wish.labels,
+        )
+
+    def _checked(self, recognition: Recognition) -> Recognition:
+        metadata = recognition.metadata
+        if metadata.model_version != self.model.version:
+            raise EngineError(
+                f"the server has changed to version {metadata.model_version} of "
+                f"{metadata.model}: what is scored is by {self.model.version}; name another output"
+            )
+        self._limiter.answered(metadata.queue_duration, metadata.inference_duration)
+        return recognition
+
+
+def _about(model: Model, wanted: tuple[str, ...]) -> tuple[str, str, tuple[str, ...], int]:
+    labels = tuple(label.name for label in model.labels)
+    if unknown := [label for label in wanted if label not in labels]:
+        raise EngineError(
+            f"{model.name} has no label {', '.join(unknown)}; it has {', '.join(labels)}"
+        )
+    chosen = tuple(label for label in labels if label in wanted) if wanted else labels
+    return model.name, model.version, chosen, model.embedding_size
+
+
+def _is_about_the_request(error: RecognitionError) -> bool:
+    return isinstance(error, InvalidRequestError) and not isinstance(error, InvalidAudioError)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

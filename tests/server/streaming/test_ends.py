@@ -1,0 +1,123 @@
+"""Utterances that the server ends: by silence, by length, and never by how the audio was cut."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from emotion2vec_runtime.arrays import Float32
+from emotion2vec_runtime.errors import InvalidRequestError
+from emotion2vec_server.streaming.ends import ends_of
+from emotion2vec_server.streaming.events import Closing, Event, Final, Frames, Speech
+from emotion2vec_server.streaming.reader import EndUtterance, KeepAlive, Request
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.server.streaming.live import (
+    LIMITS,
+    OPTIONS,
+    FakeModel,
+    frame_count,
+    listen,
+    make_session,
+    only,
+)
+
+RATE = 16000
+
+
+def audio(*parts: tuple[float, float]) -> Float32:
+    """Seconds of noise at a level each: 0.1 is speech to the gate, 0 is silence."""
+    random = np.random.default_rng(0)
+    noise = [level * random.standard_normal(round(s * RATE)) for s, level in parts]
+    return np.concatenate(noise).astype(np.float32)
+
+
+TURNS = audio((2.0, 0.0), (1.0, 0.1), (1.5, 0.0), (0.7, 0.1), (0.3, 0.0), (0.4, 0.1), (2.0, 0.0))
+"""Two turns; in the second one a pause that is shorter than what ends it."""
+
+
+def heard(
+    requests: Iterable[Request], *, silence: float = 0.5, longest: float = 15.0
+) -> list[Event]:
+    ends = ends_of(RATE, LIMITS.utterance, silence, longest)
+    options = replace(OPTIONS, voice_activity=True, interim_results=True, ends=ends)
+
+    async def run() -> list[Event]:
+        return await listen(make_session(FakeModel(), options), requests)
+
+    return asyncio.run(run())
+
+
+def spans(events: Sequence[Event]) -> list[tuple[float, float, Closing]]:
+    return [
+        (final.start_sample / RATE, final.end_sample / RATE, final.closing)
+        for final in only(Final, events)
+    ]
+
+
+def test_silence_ends_an_utterance_and_speech_begins_the_next() -> None:
+    (first, first_end, why), (second, second_end, why_second) = spans(heard([TURNS.tobytes()]))
+    # Speech is at 2.0 to 3.0 s, and at 4.5 to 5.9 s.
+    assert 1.2 <= first <= 1.7
+    assert first_end == pytest.approx(3.5, abs=0.03)
+    assert 3.7 <= second <= 4.2
+    assert second_end == pytest.approx(6.4, abs=0.03)
+    assert why is why_second is Closing.SILENCE
+
+
+def test_silence_between_utterances_is_not_scored() -> None:
+    events = heard([TURNS.tobytes()])
+    for final in only(Final, events):
+        frames = [
+            event.first_frame + i
+            for event in only(Frames, events)
+            if event.is_final and event.utterance == final.utterance
+            for i in range(len(event.logits))
+        ]
+        length = final.end_sample - final.start_sample
+        assert frames == list(range(frame_count(length)))
+        np.testing.assert_array_equal(final.samples, TURNS[final.start_sample : final.end_sample])
+
+
+def test_a_longer_silence_joins_turns() -> None:
+    ((_, end, _),) = spans(heard([TURNS.tobytes()], silence=1.6))
+    assert end == pytest.approx(5.9 + 1.6, abs=0.03)
+
+
+def test_long_speech_goes_on_in_the_next_one() -> None:
+    ends = spans(heard([audio((5.0, 0.1), (1.0, 0.0)).tobytes()], longest=2.0))
+    assert [span[:2] for span in ends[:2]] == [(0.0, 2.0), (2.0, 4.0)]
+    assert [span[2] for span in ends] == [Closing.TOO_LONG, Closing.TOO_LONG, Closing.SILENCE]
+    assert ends[2][0] == 4.0
+
+
+@settings(max_examples=25)
+@given(st.lists(st.integers(0, 4 * len(TURNS)), max_size=12))
+def test_cuts_between_messages_change_nothing(cuts: list[int]) -> None:
+    data = TURNS.tobytes()
+    pieces = [data[i:j] for i, j in pairwise([0, *sorted(cuts), len(data)])]
+    whole, cut = heard([data]), heard(pieces)
+    assert spans(cut) == spans(whole)
+    assert only(Speech, cut) == only(Speech, whole)
+
+
+def test_nobody_who_speaks_is_no_utterance() -> None:
+    assert spans(heard([audio((5.0, 0.0)).tobytes()])) == []
+
+
+def test_a_caller_may_end_one_too() -> None:
+    first, rest = TURNS[: round(2.5 * RATE)], TURNS[round(2.5 * RATE) :]
+    ends = spans(heard([first.tobytes(), EndUtterance(), KeepAlive(), rest.tobytes()]))
+    assert (ends[0][1], ends[0][2]) == (2.5, Closing.END_UTTERANCE)
+    assert ends[1][0] == 2.5
+
+
+@pytest.mark.parametrize(("silence", "longest"), [(0.4, 15.0), (0.5, 0.5), (0.5, 301.0)])
+def test_what_can_not_be_is_refused(silence: float, longest: float) -> None:
+    with pytest.raises(InvalidRequestError, match="it may be"):
+        ends_of(RATE, LIMITS.utterance, silence, longest)
