@@ -136,7 +136,10 @@ class EmotionStream(stt.RecognizeStream):
         feeding = asyncio.create_task(self._feed())
         try:
             async for event in self._inner:
-                if event.type == stt.SpeechEventType.END_OF_SPEECH:
+                if event.type == stt.SpeechEventType.START_OF_SPEECH:
+                    # What was heard before had no words.
+                    self._forget()
+                elif event.type == stt.SpeechEventType.END_OF_SPEECH:
                     # Runs while the words are still being recognised.
                     self._hear()
                 elif event.type == stt.SpeechEventType.FINAL_TRANSCRIPT:
@@ -165,6 +168,11 @@ class EmotionStream(stt.RecognizeStream):
         if self._heard is None:
             self._heard = asyncio.create_task(self._owner.hear(self._audio))
         return self._heard
+
+    def _forget(self) -> None:
+        if self._heard is not None:
+            self._heard.cancel()
+            self._heard = None
 
     async def _attach(self, event: stt.SpeechEvent) -> None:
         emotion = await self._hear()
