@@ -22,6 +22,8 @@ HOUSE = {
     "emotion2vec_runtime": ("runtime", set[str]()),
     "emotion2vec_server": ("server", {"emotion2vec", "emotion2vec_runtime"}),
     "emotion2vec_client": ("clients/python", {"emotion2vec"}),
+    "emotion2vec_livekit": ("clients/livekit", {"emotion2vec_client"}),
+    "emotion2vec_pipecat": ("clients/pipecat", {"emotion2vec_client"}),
     "emotion2vec_archive": (
         "archive",
         {"emotion2vec_client", "emotion2vec_runtime", "emotion2vec_server"},
@@ -134,6 +136,16 @@ DOORS = {
         Door("numpy", "numpy", EVERYWHERE),
         Door("rich", "rich", {"command.live"}),
         Door("sounddevice", "sounddevice", {"command.microphone"}),
+    ),
+    "emotion2vec_livekit": (
+        Door("livekit", "livekit-agents", {"recent_audio", "stt"}),
+        Door("numpy", "numpy", EVERYWHERE),
+        Door("pydantic", "pydantic", {"emotion"}),
+    ),
+    "emotion2vec_pipecat": (
+        Door("loguru", "loguru", {"classifier"}),
+        Door("numpy", "numpy", EVERYWHERE),
+        Door("pipecat", "pipecat-ai", {"clip", "frames", "processor"}),
     ),
     "emotion2vec_archive": (
         Door("filelock", "filelock", {"journal"}),
