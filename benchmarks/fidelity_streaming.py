@@ -85,7 +85,8 @@ class Model:
         if self.steps is None:
             raise SystemExit("this bundle has no steps: export it again")
         state = State(self.steps.shape(framing.window))
-        windower = Windower(framing)
+        # Steps end where the windows of `stream` do: the two are compared.
+        windower = Windower(framing, early=True)
         heard, logits = 0, []
         for window in filter(None, [*windower.push(samples), windower.finish()]):
             state.hear(samples[heard : window.end_sample])
