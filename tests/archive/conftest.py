@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
 
 import pyarrow as pa
 import pytest
@@ -65,3 +68,27 @@ def scores(calls: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def table(scores: Path) -> pa.Table:
     """The same as Arrow has it."""
     return parquet.read_table(scores)
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    """A file system with the buckets `calls` and `tables`; commands that are started see it too."""
+    s3fs = pytest.importorskip("s3fs")
+    moto = pytest.importorskip("moto.server")
+    store = moto.ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    store.start()
+    host, port = store.get_host_and_port()
+    address = f"http://{host}:{port}"
+    # What earlier stores of this process were given is still there.
+    urlopen(Request(f"{address}/moto-api/reset", method="POST")).close()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    s3fs.S3FileSystem.clear_instance_cache()
+    files = s3fs.S3FileSystem(skip_instance_cache=True)
+    for name in ("calls", "tables"):
+        files.mkdir(name)
+    yield files
+    s3fs.S3FileSystem.clear_instance_cache()
+    store.stop()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +14,7 @@ from tests.archive.test_score_command import EXAMPLES, score
 from tests.e2e.conftest import start_server
 
 pytest.importorskip("s3fs")
-moto = pytest.importorskip("moto.server")
-
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
-    """A file system with a bucket named `calls`; commands that are started see it too."""
-    store = moto.ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    store.start()
-    host, port = store.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    import s3fs
-
-    files = s3fs.S3FileSystem(skip_instance_cache=True)
-    files.mkdir("calls")
-    yield files
-    store.stop()
+pytest.importorskip("moto.server")
 
 
 def test_a_bucket_becomes_the_table_of_its_files(bucket: Any, tmp_path: Path) -> None:

@@ -308,7 +308,7 @@ def test_a_deadline_that_passed_on_the_way(server: RunningServer) -> None:
 def test_a_message_too_large_is_refused_and_said(
     server: RunningServer, compression: grpc.Compression | None
 ) -> None:
-    message = service_pb2.RecognizeRequest(audio=bytes(17 * 2**20))
+    message = service_pb2.RecognizeRequest(audio=bytes(65 * 2**20))
     with server.channel() as channel:
         stub = service_pb2_grpc.EmotionRecognitionServiceStub(channel)
         error = stub.Recognize.future(message, compression=compression).exception()
@@ -322,7 +322,7 @@ def test_a_message_too_large_that_breaks_off_is_too_large(server: RunningServer)
     # Now and then, headers and data are read at once.
     for _ in range(30):
         with RawCall(server.address, "Recognize") as call:
-            call.send(struct.pack(">BI", 0, 17 * 2**20), end=True)
+            call.send(struct.pack(">BI", 0, 65 * 2**20), end=True)
             assert call.status() == Code.RESOURCE_EXHAUSTED.value[0]
 
 

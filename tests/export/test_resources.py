@@ -84,12 +84,12 @@ def test_the_disk_is_enough_for_what_is_written(published) -> None:
 
 
 @pytest.mark.slow
-def test_the_memory_is_enough_for_all_forms(tmp_path: Path) -> None:
+def test_the_memory_is_enough(tmp_path: Path) -> None:
     """Of a model as wide as emotion2vec+ large, two of whose 12 blocks are there."""
     write_synthetic(tmp_path / "checkpoint", Size(1024, 16, 1, 1), 0)
-    needed = requirements(read_checkpoint(tmp_path / "checkpoint"), [("onnx", "fp32")], 0).memory
+    needed = requirements(read_checkpoint(tmp_path / "checkpoint"), [("onnx", "int8")], 0).memory
     command = [sys.executable, "-m", "emotion2vec_export", str(tmp_path / "checkpoint")]
-    command += ["--output", str(tmp_path / "bundle"), "--precision", "fp32", "int8", "fp16"]
+    command += ["--output", str(tmp_path / "bundle"), "--precision", "int8"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)

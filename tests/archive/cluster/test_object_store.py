@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,26 +16,7 @@ from emotion2vec_runtime import DEMO_BUNDLE
 from tests.archive.conftest import EXAMPLES
 
 s3fs = pytest.importorskip("s3fs")
-moto = pytest.importorskip("moto.server")
-
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
-    """A file system with the buckets `calls` and `tables`."""
-    store = moto.ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    store.start()
-    host, port = store.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    s3fs.S3FileSystem.clear_instance_cache()
-    files = s3fs.S3FileSystem(skip_instance_cache=True)
-    for name in ("calls", "tables"):
-        files.mkdir(name)
-    yield files
-    s3fs.S3FileSystem.clear_instance_cache()
-    store.stop()
+pytest.importorskip("moto.server")
 
 
 def found() -> list[Recording]:
