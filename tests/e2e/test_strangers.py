@@ -66,7 +66,7 @@ def test_dropped_and_stalled_uploads_shut_nobody_out(demo_server: RunningServer)
         with demo_server.channel() as channel:
             health = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
     assert health.status == health_pb2.HealthCheckResponse.SERVING
-    assert max(taken) < UPLOAD_SECONDS / 10
+    assert max(taken) < UPLOAD_SECONDS / 4
 
 
 def test_uploads_that_take_all_the_room_give_way(start: Callable[..., RunningServer]) -> None:
