@@ -2,7 +2,7 @@
 
 Twilio connects here (`<Start><Stream url="wss://.../">`) and sends the caller's voice, mu-law of
 8 kHz in JSON; each call becomes one stream, and each turn one line of JSON on stdout. A turn ends
-where the server hears speech end, and with the call. Needs emotion2vec-client and websockets.
+after half a second of silence, and with the call. Needs emotion2vec-client and websockets.
 
 Whoever reaches this port can open streams: put it behind what checks Twilio's signature.
 """
@@ -14,19 +14,9 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
 
-from emotion2vec_client import (
-    END_UTTERANCE,
-    AsyncClient,
-    RecognitionError,
-    SpeechEdge,
-    StreamFinal,
-    StreamSpeech,
-)
-from emotion2vec_client.events import EndUtterance
+from emotion2vec_client import AsyncClient, EndOfUtterance, RecognitionError, StreamFinal
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosedError
 
@@ -35,53 +25,37 @@ FORMAT = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
 LONGEST_MESSAGE = 64 * 1024
 
 
-@dataclass
-class Call:
-    """One phone call."""
-
-    id: str = ""
-    turn_ends: list[EndUtterance] = field(default_factory=list)
-    """Turns that the server heard end, to be closed with the next piece of audio."""
-
-
-def audio_of(message: dict[str, Any], call: Call) -> bytes:
-    """The caller's audio in a message of Twilio's; none in most."""
-    if message["event"] == "start":
-        call.id = message["start"]["callSid"]
-        if message["start"]["mediaFormat"] != FORMAT:
-            raise ValueError(f"the audio must be {FORMAT}")
-    if message["event"] == "media" and message["media"]["track"] == "inbound":
-        return base64.b64decode(message["media"]["payload"], validate=True)
-    return b""
-
-
-async def chunks(socket: ServerConnection, call: Call) -> AsyncIterator[bytes | EndUtterance]:
-    """The caller's audio with the ends of turns in it."""
+async def audio_of(socket: ServerConnection, call: list[str]) -> AsyncIterator[bytes]:
+    """The caller's audio; the call's id goes into `call`."""
     # A call that breaks off ends its last turn too.
     with suppress(ConnectionClosedError):
         async for text in socket:
             message = json.loads(text)
-            if message["event"] == "stop":
-                return
-            if audio := audio_of(message, call):
-                yield audio
-            while call.turn_ends:
-                yield call.turn_ends.pop()
+            match message["event"]:
+                case "start":
+                    call.append(message["start"]["callSid"])
+                    if message["start"]["mediaFormat"] != FORMAT:
+                        raise ValueError(f"the audio must be {FORMAT}")
+                case "media" if message["media"]["track"] == "inbound":
+                    yield base64.b64decode(message["media"]["payload"], validate=True)
+                case "stop":
+                    return
 
 
 async def bridge(socket: ServerConnection, client: AsyncClient) -> None:
     """One call, from Twilio's "start" to its "stop"."""
-    call = Call()
-    audio = chunks(socket, call)
+    call: list[str] = []
     try:
         async for event in client.stream(
-            audio, encoding="mulaw", sample_rate=8000, speech_only=True
+            audio_of(socket, call),
+            encoding="mulaw",
+            sample_rate=8000,
+            speech_only=True,
+            end_of_utterance=EndOfUtterance(),
         ):
-            if isinstance(event, StreamSpeech) and event.edge is SpeechEdge.END:
-                call.turn_ends.append(END_UTTERANCE)
-            elif isinstance(event, StreamFinal) and event.recognition.emotion is not None:
-                print(json.dumps({"call": call.id, **event.to_dict()}), flush=True)
-    except (KeyError, TypeError, ValueError) as error:
+            if isinstance(event, StreamFinal) and event.recognition.emotion is not None:
+                print(json.dumps({"call": call[0], **event.to_dict()}), flush=True)
+    except (LookupError, TypeError, ValueError) as error:
         await socket.close(1007, f"not a message of Twilio's: {error!r}"[:120])
     except RecognitionError as error:
         await socket.close(1011, str(error)[:120])

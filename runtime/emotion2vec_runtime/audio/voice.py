@@ -106,9 +106,10 @@ class VoiceActivity:
     @property
     def quiet(self) -> int | None:
         """Samples since speech ended; None while there is speech, or has not been any."""
-        if self._speaking or not self.heard_speech:
+        last = self._marks.rfind(1)
+        if self._speaking or last < 0:
             return None
-        return (len(self._marks) - 1 - self._marks.rfind(1)) * FRAME + len(self._rest)
+        return (len(self._marks) - 1 - last) * FRAME + len(self._rest)
 
     @property
     def lasts(self) -> int:
@@ -132,7 +133,7 @@ class VoiceActivity:
     @property
     def heard_speech(self) -> bool:
         """Whether there was any in this utterance."""
-        return any(self._marks)
+        return 1 in self._marks
 
     @property
     def silent_share(self) -> float:

@@ -285,7 +285,8 @@ class _Counted(AsyncIterator[P]):
 
     def _give_back(self) -> None:
         size, self._size = self._size, 0
-        self._release(size)
+        if size:
+            self._release(size)
 
 
 class _Arrival:

@@ -160,7 +160,8 @@ class Session:
             async for event in self._score(self._utterance.hear(piece)):
                 yield event
             if self._utterance.until_end == 0 and self._utterance.awaits_speech:
-                self._drop_lead()
+                async for event in self._score(self._without_lead()):
+                    yield event
             elif self._utterance.until_end == 0:
                 async for event in self._conclude(Closing.SILENCE):
                     yield event
@@ -168,14 +169,15 @@ class Session:
                 async for event in self._conclude(Closing.TOO_LONG):
                     yield event
 
-    def _drop_lead(self) -> None:
-        """Nobody has spoken yet: of what has come the end is kept."""
+    def _without_lead(self) -> Update:
+        """Nobody has spoken yet: of what has come the end is kept, and heard again: beside less
+        noise it may be speech."""
         utterance, ends = self._utterance, self._options.ends
         assert ends is not None  # noqa: S101 - without ends nothing is awaited
         kept = utterance.samples[-ends.pre_roll :]
         start = utterance.start_sample + utterance.length - len(kept)
         self._utterance = self._begin_utterance(utterance.index, start)
-        self._utterance.hear(kept)
+        return self._utterance.hear(kept)
 
     async def _score(self, heard: Update) -> AsyncIterator[Event]:
         utterance = self._utterance

@@ -70,9 +70,10 @@ def test_silence_ends_an_utterance_and_speech_begins_the_next() -> None:
     assert why is why_second is Closing.SILENCE
 
 
-def test_silence_between_utterances_is_not_scored() -> None:
-    events = heard([TURNS.tobytes()])
-    for final in only(Final, events):
+def assert_whole(events: Sequence[Event], sent: Float32) -> None:
+    """Each utterance begins with speech, and has all its frames and samples."""
+    finals = only(Final, events)
+    for final in finals:
         frames = [
             event.first_frame + i
             for event in only(Frames, events)
@@ -81,7 +82,21 @@ def test_silence_between_utterances_is_not_scored() -> None:
         ]
         length = final.end_sample - final.start_sample
         assert frames == list(range(frame_count(length)))
-        np.testing.assert_array_equal(final.samples, TURNS[final.start_sample : final.end_sample])
+        np.testing.assert_array_equal(final.samples, sent[final.start_sample : final.end_sample])
+        edges = [speech for speech in only(Speech, events) if speech.utterance == final.utterance]
+        assert edges[0].begins
+    assert [final.utterance for final in finals] == list(range(len(finals)))
+
+
+def test_silence_between_utterances_is_not_scored() -> None:
+    assert_whole(heard([TURNS.tobytes()]), TURNS)
+
+
+@settings(max_examples=200)
+@given(st.lists(st.tuples(st.floats(0.02, 0.6), st.floats(-64, -40)), min_size=3, max_size=16))
+def test_noise_at_the_edge_of_being_heard_loses_nothing(parts: list[tuple[float, float]]) -> None:
+    sent = audio(*((seconds, 10 ** (level / 20)) for seconds, level in parts), (1.0, 0.0))
+    assert_whole(heard([sent.tobytes()]), sent)
 
 
 def test_a_longer_silence_joins_turns() -> None:
