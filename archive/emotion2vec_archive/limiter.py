@@ -9,7 +9,6 @@ the same sign; doi:10.1145/190314.190317.)
 from __future__ import annotations
 
 import asyncio
-from types import TracebackType
 from typing import Self
 
 FIRST = 8
@@ -35,12 +34,7 @@ class Limiter:
             self._held += 1
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._held -= 1
         async with self._change:
             # In the place of this one, and where its answer has raised the limit by one.

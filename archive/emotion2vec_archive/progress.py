@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from emotion2vec_client.command.clock import clock
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
@@ -86,7 +87,7 @@ class Tally:
             text = f"{self.done}/{self.total}  {self.speed:.0f} s of audio/s"
         if self.failed:
             text += f"  {self.failed} failed"
-        return text if self.seconds_left is None else f"{text}  {_clock(self.seconds_left)} left"
+        return text if self.seconds_left is None else f"{text}  {clock(self.seconds_left)} left"
 
 
 class Display(Protocol):
@@ -154,9 +155,3 @@ def watching(shown: Shown, tally: Tally) -> Iterator[Watch]:
     columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         yield Watch(tally, _Bar(progress, tally.total))
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

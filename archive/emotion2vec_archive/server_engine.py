@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -76,24 +76,22 @@ class ServerEngine:
         return cls(client, server, wish, ModelInfo(*_about(model, wish.labels)))
 
     async def score(self, recording: Recording) -> Recognition:
-        with ExitStack() as open_files:
+        async with AsyncExitStack() as stack:
             async with self._reading:
                 try:
                     audio = await asyncio.to_thread(open_audio, recording)
                 except Exception as error:  # file systems have their own
                     raise ScoringError("UNREADABLE", _reason(error)) from error
                 if not isinstance(audio, bytes | Path):
-                    open_files.enter_context(audio)
-                await self._limiter.__aenter__()
-            try:
-                return await self._recognize(audio)
-            finally:
-                await self._limiter.__aexit__(None, None, None)
+                    stack.enter_context(audio)
+                await stack.enter_async_context(self._limiter)
+            return await self._recognize(audio)
 
     async def _recognize(self, audio: bytes | Path | BinaryIO) -> Recognition:
         tries = 0
         while True:
             try:
+                _rewind(audio)
                 recognition = await self._call(audio)
             except _TRANSIENT as error:
                 tries += 1
@@ -151,6 +149,12 @@ def _about(model: Model, wanted: tuple[str, ...]) -> tuple[str, str, tuple[str, 
 
 def _is_about_the_request(error: RecognitionError) -> bool:
     return isinstance(error, InvalidRequestError) and not isinstance(error, InvalidAudioError)
+
+
+def _rewind(audio: bytes | Path | BinaryIO) -> None:
+    """An earlier try has read from it."""
+    if not isinstance(audio, bytes | Path):
+        audio.seek(0)
 
 
 def _reason(error: Exception) -> str:

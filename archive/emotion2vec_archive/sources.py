@@ -37,20 +37,19 @@ def find(
         left_out: counts what was found in directories and is not tried.
         suffixes: of what is tried there.
     """
-    seen: set[str] = set()
-    # Runs of local arguments go together: `expand` knows a file by two names.
     local: list[str] = []
+    remote: list[str] = []
     for argument in arguments:
-        if is_uri(argument):
-            yield from _local(local, left_out, suffixes)
-            local = []
-            for found in _remote(argument, left_out, suffixes):
-                if isinstance(found, Missing) or found.path not in seen:
-                    seen.add(found.path if isinstance(found, Recording) else "")
-                    yield found
-        else:
-            local.append(argument)
+        (remote if is_uri(argument) else local).append(argument)
+    # All at once: `expand` knows a file by two names.
     yield from _local(local, left_out, suffixes)
+    seen: set[str] = set()
+    for uri in remote:
+        for found in _remote(uri, left_out, suffixes):
+            if isinstance(found, Missing) or found.path not in seen:
+                yield found
+            if isinstance(found, Recording):
+                seen.add(found.path)
 
 
 def read_list(file: BinaryIO) -> Iterator[str]:
@@ -71,6 +70,8 @@ def _local(
             yield _stated(found)
         elif isinstance(found, Missing):
             yield found
+        else:
+            yield Missing(str(found), "in a list it would be a recording without a name")
 
 
 def _stated(path: Path) -> Recording | Missing:

@@ -68,8 +68,8 @@ def _check(arguments: Namespace) -> None:
         raise ValueError("--engine ray writes embeddings as a column: --embeddings column")
     if arguments.embeddings is not None and arguments.per == Per.SEGMENT:
         raise ValueError("--embeddings has one a recording or channel, not a segment")
-    if arguments.worker_cpus < 1 or arguments.worker_gpus < 0 or (arguments.workers or 1) < 1:
-        raise ValueError("--worker-cpus and --workers are 1 or more, --worker-gpus 0 or more")
+    if arguments.worker_gpus < 0:
+        raise ValueError("--worker-gpus is 0 or more")
 
 
 def _check_options(arguments: Namespace, begun_with: dict[str, Any] | None) -> None:

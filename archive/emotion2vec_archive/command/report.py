@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from emotion2vec_client.command.arguments import count
 from emotion2vec_client.command.terminal import Terminal, shown
 
 _TOP = 12
@@ -41,7 +42,7 @@ def add(
     parser.add_argument(
         "--top",
         metavar="N",
-        type=_count,
+        type=count,
         default=_TOP,
         help="how many lead the list of each emotion (%(default)s)",
     )
@@ -66,10 +67,3 @@ def run(
         return 1
     terminal.print(f"{shown(page)}: {content.summary}")
     return 0
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
-    return number

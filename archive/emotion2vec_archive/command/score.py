@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from emotion2vec_client.command.arguments import add_model, add_raw
+from emotion2vec_client.command.arguments import add_model, add_raw, count
 from emotion2vec_client.command.terminal import Terminal
 
 _EPILOG = """\
@@ -119,7 +119,7 @@ def _add_ray(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--worker-cpus",
         metavar="N",
-        type=int,
+        type=count,
         default=1,
         help="cores of a worker, on each of which it scores a recording (%(default)s)",
     )
@@ -129,7 +129,7 @@ def _add_ray(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--workers",
         metavar="N",
-        type=int,
+        type=count,
         help="at most so many (as many as there is room for, also when nodes come later)",
     )
 

@@ -45,7 +45,8 @@ def build(table: Path, plan: Plan, entries: Iterable[Entry], see: Callable[[Row]
             path = stack.enter_context(replacing(embeddings_path(table)))
             vectors = stack.enter_context(closing(EmbeddingFile(path, plan.embedding_size)))
         path = stack.enter_context(replacing(table))
-        writer = stack.enter_context(open_table(path, table.suffix.lower(), schema_of(plan)))
+        writer = open_table(path, table.suffix.lower(), schema_of(plan))
+        stack.enter_context(closing(writer))
         group = _Group(writer, vectors)
         for entry in entries:
             if frames is not None:

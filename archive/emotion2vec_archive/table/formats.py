@@ -7,8 +7,7 @@ import csv
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -26,35 +25,8 @@ class TableWriter(Protocol):
 
     def close(self) -> None: ...
 
-    def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
-
-
-class _Closing:
-    """A context manager that closes itself."""
-
-    def close(self) -> None:
-        raise NotImplementedError
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-
-class ParquetTable(_Closing):
+class ParquetTable:
     """One row group for each group."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
@@ -68,7 +40,7 @@ class ParquetTable(_Closing):
         self._writer.close()
 
 
-class CsvTable(_Closing):
+class CsvTable:
     """Lists as JSON, bytes as base64; empty is null. UTF-8."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
@@ -83,7 +55,7 @@ class CsvTable(_Closing):
         self._file.close()
 
 
-class JsonLinesTable(_Closing):
+class JsonLinesTable:
     """One object a line, with all columns; bytes as base64. UTF-8."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:

@@ -123,7 +123,7 @@ def _add_recognize(
     parser.add_argument(
         "--jobs",
         metavar="N",
-        type=_count,
+        type=count,
         default=8,
         help="files sent at once, for the server to batch (%(default)s)",
     )
@@ -204,10 +204,10 @@ def add_raw(parser: argparse.ArgumentParser, title: str) -> None:
     raw.add_argument(
         "--rate",
         metavar="HZ",
-        type=_count,
+        type=count,
         help=f"sample rate ({_RAW_RATE}; {_TELEPHONE_RATE} of mulaw and alaw)",
     )
-    raw.add_argument("--channels", metavar="N", type=_count, help="interleaved (1)")
+    raw.add_argument("--channels", metavar="N", type=count, help="interleaved (1)")
 
 
 def raw_format(arguments: argparse.Namespace) -> RawFormat | None:
@@ -243,7 +243,8 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """The type of an option that counts from 1."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
