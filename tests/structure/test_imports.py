@@ -113,7 +113,7 @@ DOORS = {
         Door(
             "emotion2vec.v1",
             "emotion2vec-protos",
-            {"aio", "audio", "client", "requests", "responses", "upload"},
+            {"aio_calls", "audio", "calls", "requests", "responses"},
         ),
         Door("google.protobuf", "protobuf", {"requests", "responses", "status"}),
         Door("google.rpc", "googleapis-common-protos", {"status"}),
@@ -121,8 +121,8 @@ DOORS = {
             "grpc",
             "grpcio",
             {
-                "aio",
-                "client",
+                "aio_calls",
+                "calls",
                 "connection",
                 "ending",
                 "errors",

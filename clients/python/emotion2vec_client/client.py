@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import Self
 
-import grpc
-from emotion2vec.v1.service_pb2 import (
-    GetModelRequest,
-    ListModelsRequest,
-    StreamRecognizeRequest,
-)
-from emotion2vec.v1.service_pb2_grpc import EmotionRecognitionServiceStub
-
-from emotion2vec_client import responses
-from emotion2vec_client.assembly import Assembly
 from emotion2vec_client.audio import AudioSource, Encoding, body_of, stream_format
+from emotion2vec_client.calls import Calls
 from emotion2vec_client.connection import (
     DEFAULT_SERVER,
     DEFAULT_TIMEOUT,
@@ -25,25 +14,17 @@ from emotion2vec_client.connection import (
     PathLike,
     deadline_of,
 )
-from emotion2vec_client.errors import RecognitionError, TooLargeError, no_result
 from emotion2vec_client.events import EndOfUtterance, StreamEvent, StreamMode
-from emotion2vec_client.health import HEALTH_METHOD, read_health, write_health_request
 from emotion2vec_client.requests import (
     Chunk,
     RecordingRequests,
+    StreamUpload,
     recognition_config,
-    recording_message,
     stream_config,
     stream_messages,
 )
 from emotion2vec_client.results import Health, Model, Recognition, RecordingPart
-from emotion2vec_client.retry import RetryPolicy, Tries
-from emotion2vec_client.upload import Upload
-
-Request = TypeVar("Request")
-Reply = TypeVar("Reply")
-Event = TypeVar("Event")
-StreamUpload = Upload[Chunk, StreamRecognizeRequest]
+from emotion2vec_client.retry import RetryPolicy
 
 
 class Client:
@@ -80,7 +61,7 @@ class Client:
         timeout: float = DEFAULT_TIMEOUT,
         retry: RetryPolicy | None = None,
     ) -> None:
-        self._connection = Connection(
+        connection = Connection(
             server=server,
             secure=secure,
             root_certificates=root_certificates,
@@ -90,8 +71,7 @@ class Client:
             timeout=timeout,
             retry=RetryPolicy() if retry is None else retry,
         )
-        self._channel = _open(self._connection)
-        self._stub = EmotionRecognitionServiceStub(self._channel)
+        self._calls = Calls(connection)
 
     def recognize(
         self,
@@ -154,14 +134,7 @@ class Client:
             ),
             request_id,
         )
-        if requests.whole is None:
-            return self._assembled(requests, timeout, progress)
-        try:
-            reply = self._call(self._stub.Recognize, requests.whole, timeout)
-        except TooLargeError:
-            # A small file may hold long audio.
-            return self._assembled(requests, timeout, progress)
-        return responses.recognition(reply)
+        return self._calls.recognize(requests, timeout, progress)
 
     def recognize_recording(
         self,
@@ -210,7 +183,7 @@ class Client:
             ),
             request_id,
         )
-        return self._recording(requests, timeout)
+        return self._calls.recording(requests, timeout)
 
     def stream(
         self,
@@ -288,13 +261,12 @@ class Client:
             end_of_utterance=end_of_utterance,
             request_id=request_id,
         )
-        upload: StreamUpload = Upload(first, lambda chunk: stream_messages(chunk, audio))
-        return self._events(upload, chunks, deadline_of(timeout))
+        upload = StreamUpload(first, lambda chunk: stream_messages(chunk, audio))
+        return self._calls.stream(upload, chunks, deadline_of(timeout))
 
     def list_models(self, *, timeout: float | None = None) -> tuple[Model, ...]:
         """The served models."""
-        reply = self._call(self._stub.ListModels, ListModelsRequest(), timeout)
-        return tuple(map(responses.model, reply.models))
+        return self._calls.list_models(timeout)
 
     def get_model(self, name: str = "", *, timeout: float | None = None) -> Model:
         """One model, the default one if `name` is empty.
@@ -302,8 +274,7 @@ class Client:
         Raises:
             NotFoundError: the server has no such model.
         """
-        request = GetModelRequest(name=name)
-        return responses.model(self._call(self._stub.GetModel, request, timeout).model)
+        return self._calls.get_model(name, timeout)
 
     def health(self, service: str = "", *, timeout: float | None = None) -> Health:
         """The server's own word on its health, as it is now: asked once, without another try.
@@ -312,142 +283,14 @@ class Client:
             UnavailableError: the server can't be reached.
             NotFoundError: it has no such service.
         """
-        check = self._channel.unary_unary(HEALTH_METHOD, write_health_request, read_health)
-        return self._try(check, service, self._connection.tries(timeout).remaining())
+        return self._calls.health(service, timeout)
 
     def close(self) -> None:
         """Ends the connection; calls under way are cancelled."""
-        self._channel.close()
+        self._calls.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _call(
-        self,
-        method: grpc.UnaryUnaryMultiCallable[Request, Reply],
-        request: Request,
-        timeout: float | None,
-    ) -> Reply:
-        """One call with all its tries."""
-        tries = self._connection.tries(timeout)
-        return self._retrying(lambda seconds: self._try(method, request, seconds), tries)
-
-    def _retrying(self, attempt: Callable[[float | None], Reply], tries: Tries) -> Reply:
-        """Calls `attempt` with the seconds that are left, until it works or must be given up."""
-        while True:
-            try:
-                return attempt(tries.remaining())
-            except RecognitionError as error:
-                pause = tries.pause(error)
-                if pause is None:
-                    raise
-            time.sleep(pause)
-
-    def _try(
-        self,
-        method: grpc.UnaryUnaryMultiCallable[Request, Reply],
-        request: Request,
-        timeout: float | None,
-    ) -> Reply:
-        try:
-            return method(request, timeout=timeout, metadata=self._connection.metadata)
-        except grpc.RpcError as error:
-            raise self._connection.translate(error) from error
-
-    def _assembled(
-        self,
-        requests: RecordingRequests,
-        timeout: float | None,
-        progress: Callable[[RecordingPart], object] | None,
-    ) -> Recognition:
-        def attempt(seconds: float | None) -> Recognition:
-            assembly = Assembly()
-            for event in self._parts(requests, seconds):
-                if isinstance(event, Recognition):
-                    return assembly.complete(event)
-                assembly.add(event)
-                if progress is not None:
-                    progress(event)
-            raise no_result()
-
-        return self._retrying(attempt, self._connection.tries_of(requests.body, timeout))
-
-    def _recording(
-        self, requests: RecordingRequests, timeout: float | None
-    ) -> Generator[RecordingPart | Recognition, None, None]:
-        tries = self._connection.tries_of(requests.body, timeout)
-        has_begun = False
-        while True:
-            try:
-                for event in self._parts(requests, tries.remaining()):
-                    has_begun = True
-                    yield event
-                return
-            except RecognitionError as error:
-                pause = None if has_begun else tries.pause(error)
-                if pause is None:
-                    raise
-            time.sleep(pause)
-
-    def _parts(
-        self, requests: RecordingRequests, seconds: float | None
-    ) -> Iterator[RecordingPart | Recognition]:
-        upload = Upload(requests.first, recording_message)
-
-        def start() -> Any:
-            return self._stub.RecognizeRecording(
-                upload.messages(requests.body.pieces()),
-                timeout=seconds,
-                metadata=self._connection.metadata,
-            )
-
-        return self._received(start, upload, responses.recording_event)
-
-    def _events(
-        self,
-        upload: StreamUpload,
-        chunks: Iterable[Chunk],
-        timeout: float | None,
-    ) -> Generator[StreamEvent, None, None]:
-        def start() -> Any:
-            return self._stub.StreamRecognize(
-                upload.messages(chunks), timeout=timeout, metadata=self._connection.metadata
-            )
-
-        return self._received(start, upload, responses.stream_event)
-
-    def _received(
-        self,
-        start: Callable[[], Any],
-        upload: Upload[Any, Any],
-        read: Callable[[Any], Event | None],
-    ) -> Generator[Event, None, None]:
-        """What comes of a call whose requests are an upload; it starts when it is asked for."""
-        call = start()
-        try:
-            for reply in call:
-                upload.check()
-                event = read(reply)
-                if event is not None:
-                    yield event
-            upload.check()
-        except grpc.RpcError as error:
-            upload.check()
-            raise self._connection.translate(error) from error
-        finally:
-            call.cancel()
-
-
-def _open(connection: Connection) -> grpc.Channel:
-    credentials = connection.credentials()
-    if credentials is None:
-        return grpc.insecure_channel(connection.target, connection.options)
-    return grpc.secure_channel(connection.target, credentials, connection.options)

@@ -36,10 +36,12 @@ from emotion2vec_client.events import (
     KeepAlive,
     StreamMode,
 )
+from emotion2vec_client.upload import Upload
 
 Chunk = bytes | bytearray | memoryview | Samples | EndUtterance | KeepAlive
 """One item of a stream: raw samples or bytes of a file, of any length, END_UTTERANCE, or
 KEEP_ALIVE."""
+StreamUpload = Upload[Chunk, StreamRecognizeRequest]
 
 
 def recognition_config(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 Chunk = TypeVar("Chunk")
@@ -44,12 +43,7 @@ class Upload(Generic[Chunk, Message]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> bool:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
         # The generator's own end (GeneratorExit) and cancellation are no Exception and pass on.
         if isinstance(error, Exception):
             self._failure = error
