@@ -14,11 +14,11 @@ from typing import Any
 
 from emotion2vec_runtime.bundle import load_bundle
 
-from benchmarks import comparison, fidelity, latency, load, machine, models, report, streams
+from benchmarks import comparison, doors, fidelity, latency, load, machine, models, report, streams
 from benchmarks.rivals import PEERS
 
-SECTIONS = ("latency", "fidelity", "peers", "load", "streams")
-CARD_SECTIONS = ("peers", "load", "streams")
+SECTIONS = ("latency", "fidelity", "peers", "load", "doors", "streams")
+CARD_SECTIONS = ("peers", "load", "doors", "streams")
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
@@ -59,6 +59,7 @@ def _sections(
             _peer_plans(options, threads), options.peers, logs, threads, seed
         ),
         "load": lambda: load.measure(_load_plans(options), logs, seed),
+        "doors": lambda: doors.measure(_door_plans(options), logs, seed),
         "streams": lambda: streams.measure(_stream_plans(options), logs, seed),
     }
 
@@ -79,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--card",
         action="store_true",
-        help="peers, load and streams with the large model in fp16 on a GPU",
+        help="peers, load, doors and streams with the large model in fp16 on a GPU",
     )
     parser.add_argument("--seed", type=int, default=0, help="of clips and arrivals")
     return parser
@@ -130,6 +131,15 @@ def _load_plans(options: argparse.Namespace) -> dict[str, load.Plan]:
     large = load.Plan(seconds=20, warmup=5)
     sizes = {"large": large, models.LARGE_INT8: large}
     return {"demo": load.Plan(), "middling": load.Plan(), **sizes}
+
+
+def _door_plans(options: argparse.Namespace) -> list[doors.Plan]:
+    if options.card:
+        return [doors.Plan(models.ON_CARD, (1, 64, 256))]
+    if options.short:
+        return [doors.Plan("light", (8,), rounds=2, seconds=2)]
+    # Enough time for the large model to answer some dozens of clips.
+    return [doors.Plan("light"), doors.Plan(models.LARGE_INT8, (1, 8), seconds=15, warmup=3)]
 
 
 def _stream_plans(options: argparse.Namespace) -> dict[str, streams.Plan]:

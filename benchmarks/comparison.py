@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 
@@ -89,13 +88,12 @@ class Comparison:
             if (turn.model, turn.server, turn.callers) == wanted
         ]
 
-    def ratio(self, model: str, server: str, callers: int) -> float | None:
-        """Our rate over that server's: the median over rounds. None where one is missing."""
+    def ratios(self, model: str, server: str, callers: int) -> list[float]:
+        """Our rate over that server's, by round; empty where one is missing."""
         pairs = zip(
             self.rates(model, OURS, callers), self.rates(model, server, callers), strict=False
         )
-        ratios = [ours / theirs for ours, theirs in pairs if theirs]
-        return median(ratios) if ratios else None
+        return [ours / theirs for ours, theirs in pairs if theirs]
 
 
 def measure(

@@ -1,69 +1,86 @@
-"""What HTTP costs beside gRPC: `python -m benchmarks.doors [MODEL ...]` prints a table.
+"""`doors`: what HTTP costs beside gRPC.
 
 The same clips at both doors of one server, taking turns, so that what disturbs one disturbs the
-other. CPU counts, not time: it stands still while other processes have the cores.
+other.
 """
 
 from __future__ import annotations
 
-import sys
-import tempfile
-from dataclasses import replace
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from statistics import median
 
 from benchmarks import loadgen, models
 from benchmarks.bodies import RAW
 from benchmarks.cell import Cell
 from benchmarks.loadgen import Job
-from benchmarks.markdown import errors, table
 from benchmarks.process import Server, emotion2vec_server
+from benchmarks.speech import Mix
 
-DOORS = ("recognize", "http")
-"""As `targets` calls them: gRPC, HTTP."""
-CALLERS = (1, 8, 64)
-ENCODINGS = (RAW, "mp3")
-ROUNDS = 3
-SECONDS = 5.0
-WARMUP = 1.0
-HEADER = (
-    *("model", "bodies", "callers", "gRPC, ms of CPU", "HTTP, ms of CPU", "ratio"),
-    *("gRPC, answers a second", "HTTP, answers a second", "errors"),
-)
+DOORS = {"gRPC": "recognize", "HTTP": "http"}
+"""As `targets` calls them."""
 
 
-def main(names: list[str]) -> None:
-    rows: list[list[str]] = []
-    for name in names or ["light"]:
-        log = Path(tempfile.mkdtemp(prefix="emotion2vec-doors-"), "server.log")
-        with emotion2vec_server(log, *models.server_arguments(name)) as server:
-            for encoding in ENCODINGS:
-                for callers in CALLERS:
-                    rows.append(
-                        [name, encoding, str(callers), *_compare(server, encoding, callers)]
-                    )
-                    print(" | ".join(rows[-1]), file=sys.stderr)
-    print(table(HEADER, rows))
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is measured on one model, and for how many seconds each."""
+
+    model: str
+    callers: tuple[int, ...] = (1, 8, 64)
+    encodings: tuple[str, ...] = (RAW, "mp3")
+    rounds: int = 3
+    seconds: float = 5.0
+    warmup: float = 1.0
 
 
-def _compare(server: Server, encoding: str, callers: int) -> list[str]:
-    """The cells of one row: medians over rounds."""
-    job = Job("", "", server.pid, SECONDS, WARMUP, callers=callers, encoding=encoding)
-    addresses = dict(zip(DOORS, (server.address, server.http_address), strict=True))
-    cells: dict[str, list[Cell]] = {door: [] for door in DOORS}
-    for _ in range(ROUNDS):
-        for door in DOORS:
-            measured = replace(job, target=door, address=addresses[door])
-            cells[door].append(Cell.of(loadgen.run(measured)))
-    cpu = [median(cell.server_cpu for cell in cells[door]) for door in DOORS]
-    rate = [median(cell.rate for cell in cells[door]) for door in DOORS]
-    failed = errors(cell.errors for door in DOORS for cell in cells[door])
-    return [
-        *(f"{one:.2f}" for one in (*cpu, cpu[1] / cpu[0])),
-        *(f"{one:.0f}" for one in rate),
-        failed,
-    ]
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One door under one load, in one round."""
+
+    model: str
+    encoding: str
+    callers: int
+    door: str
+    cell: Cell
 
 
-if __name__ == "__main__":
-    main(sys.argv[1:])
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """The section's result."""
+
+    mix: Mix
+    turns: list[Turn] = field(default_factory=list)
+
+    def cells(self, model: str, encoding: str, callers: int, door: str) -> list[Cell]:
+        """By round."""
+        wanted = (model, encoding, callers, door)
+        return [
+            turn.cell
+            for turn in self.turns
+            if (turn.model, turn.encoding, turn.callers, turn.door) == wanted
+        ]
+
+
+def measure(plans: Sequence[Plan], logs: Path, seed: int) -> Doors:
+    """Starts a server a plan, whose log goes to `logs`."""
+    result = Doors(Mix())
+    for plan in plans:
+        log = logs / f"doors-{plan.model}.log"
+        with emotion2vec_server(log, *models.server_arguments(plan.model)) as server:
+            for encoding, callers in itertools.product(plan.encodings, plan.callers):
+                result.turns.extend(_turns(plan, server, encoding, callers, seed))
+    return result
+
+
+def _turns(plan: Plan, server: Server, encoding: str, callers: int, seed: int) -> list[Turn]:
+    job = Job("", "", server.pid, plan.seconds, plan.warmup, seed=seed)
+    job = replace(job, callers=callers, encoding=encoding)
+    addresses = {"gRPC": server.address, "HTTP": server.http_address}
+    turns = []
+    for _ in range(plan.rounds):
+        for door, target in DOORS.items():
+            measured = replace(job, target=target, address=addresses[door])
+            cell = Cell.of(loadgen.run(measured))
+            turns.append(Turn(plan.model, encoding, callers, door, cell))
+    return turns

@@ -97,12 +97,18 @@ class Latency:
     def lengths(self) -> list[float]:
         return sorted({call.length for call in self.calls})
 
-    def speedup(self, contestant: str) -> float:
-        """Geometric mean over the lengths of FunASR's seconds by the contestant's."""
-        return geometric_mean(
-            self.seconds(REFERENCE, length) / self.seconds(contestant, length)
+    def speedups(self, contestant: str) -> list[float]:
+        """FunASR's seconds by the contestant's, geometric mean over the lengths: by round."""
+        by_length = [
+            [
+                theirs.seconds / ours.seconds
+                for theirs, ours in zip(
+                    self.costs(REFERENCE, length), self.costs(contestant, length), strict=True
+                )
+            ]
             for length in self.lengths
-        )
+        ]
+        return [geometric_mean(ratios) for ratios in zip(*by_length, strict=True)]
 
     def difference(self, contestant: str) -> float:
         """Largest absolute difference of a probability from FunASR's."""

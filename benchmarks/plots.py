@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from benchmarks.comparison import OURS, Comparison
 from benchmarks.latency import REFERENCE, TARGET_SECONDS, Latency
 from benchmarks.load import Load, Loop
+from benchmarks.markdown import rate
 from benchmarks.streams import LIMIT_SECONDS, Streams
 
 mpl.use("agg")
@@ -114,7 +115,7 @@ def _bars(axis: Axes, result: Comparison, model: str, callers: int, servers: Seq
         axis.barh(place, median(rates), 0.66, color=ACCENT if name.startswith(OURS) else MUTED)
         axis.plot(rates, [place] * len(rates), "o", color=INK, markersize=2.5)
         axis.annotate(
-            rate_text(median(rates)),
+            rate(median(rates)),
             (max(rates), place),
             xytext=(6, 0),
             textcoords="offset points",
@@ -142,11 +143,6 @@ def _bars(axis: Axes, result: Comparison, model: str, callers: int, servers: Seq
     axis.xaxis.set_major_formatter("{x:,g}")
     axis.set_title(f"{model}, {callers} {'caller' if callers == 1 else 'callers'}", pad=18)
     axis.set_xlabel("speech seconds a second")
-
-
-def rate_text(rate: float) -> str:
-    """Three figures that count."""
-    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
 
 
 def latency(result: Latency, directory: Path) -> str:

@@ -75,7 +75,7 @@ def test_a_card_has_no_section_for_the_cpu(
     monkeypatch.setattr("sys.argv", ["benchmarks", "--card", "--only", "latency"])
     with pytest.raises(SystemExit):
         command.main()
-    assert "--card measures peers, load, streams only" in capsys.readouterr().err
+    assert "--card measures peers, load, doors, streams only" in capsys.readouterr().err
 
 
 def test_only_the_model_for_a_card_runs_on_one() -> None:
