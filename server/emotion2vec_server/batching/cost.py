@@ -34,9 +34,9 @@ _REWEIGHTINGS = 10
 _LONG = 350
 """Frames of the longest run, from which on it may tell how attention grows. From 1 and 3 s alone
 noise would decide that, and be wrong tenfold at 30 s."""
-_TURN = 4000
+_TURN = 7000
 """Frames at which attention's quadratic part is as large as the linear one, where no run is long:
-of emotion2vec+ large on a CPU, which takes 0.25, 0.64 and 6.39 s for 1, 3 and 25 s (README)."""
+of emotion2vec+ large on a CPU, which takes 1.37 and 4.67 s for 10 and 30 s (docs/cpu.md)."""
 
 
 class Point(NamedTuple):

@@ -19,8 +19,8 @@ def middling(batch: int, frames: int) -> float:
 
 
 def large_on_cpu(batch: int, frames: int) -> float:
-    """emotion2vec+ large in fp32 on two cores, by the README's figures."""
-    return batch * (0.0039 * frames + 9.4e-7 * frames**2)
+    """emotion2vec+ large in fp32 on two cores, by docs/cpu.md's figures."""
+    return batch * (0.0026 * frames + 3.6e-7 * frames**2)
 
 
 def gpu(batch: int, frames: int) -> float:
