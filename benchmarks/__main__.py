@@ -56,7 +56,7 @@ def _sections(
         "latency": lambda: latency.measure(_latency_plan(options.short), logs, threads),
         "fidelity": _fidelity,
         "peers": lambda: comparison.measure(
-            _peer_plans(options, threads), options.peers, logs, threads, seed
+            _peer_plans(options), options.peers, logs, threads, seed
         ),
         "load": lambda: load.measure(_load_plans(options), logs, seed),
         "doors": lambda: doors.measure(_door_plans(options), logs, seed),
@@ -102,7 +102,7 @@ def _latency_plan(short: bool) -> latency.Plan:
     return latency.Plan()
 
 
-def _peer_plans(options: argparse.Namespace, cores: int) -> list[comparison.Plan]:
+def _peer_plans(options: argparse.Namespace) -> list[comparison.Plan]:
     plan = comparison.Plan
     if options.card:
         card = plan(models.ON_CARD, (1, 64, 256), ceiling_seconds=14)
@@ -111,15 +111,10 @@ def _peer_plans(options: argparse.Namespace, cores: int) -> list[comparison.Plan
     light, middling = plan("light"), plan("middling")
     if options.short:
         brief = replace(middling, callers=(64,), rounds=2, seconds=3, warmup=1, ceiling_seconds=7)
-        light, middling = replace(brief, model="light", callers=(1, 64)), brief
-    # Where cores are many, the model is given half of them.
-    spare = cores // 4 * 2
-    plans = [replace(light, spare=spare), replace(middling, spare=spare)]
-    if not spare:
-        plans.append(replace(middling, spare=1))
+        return [replace(brief, model="light", callers=(1, 64)), brief]
     # Enough time for the large model to answer some dozens of clips.
     large = plan("large", (8,), seconds=40, warmup=8, ceiling_seconds=140)
-    return plans if options.short else [*plans, large]
+    return [light, middling, large]
 
 
 def _load_plans(options: argparse.Namespace) -> dict[str, load.Plan]:

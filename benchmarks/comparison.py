@@ -40,18 +40,10 @@ class Plan:
 
     model: str
     callers: tuple[int, ...] = (1, 8, 64)
-    spare: int = 0
-    """Cores that the model leaves to serving and to the callers; the ceiling does so too. On a
-    server with a card, or with cores to spare, serving does not take from the model."""
     rounds: int = 3
     seconds: float = 5.0
     warmup: float = 1.5
     ceiling_seconds: float = 14.0
-
-    @property
-    def title(self) -> str:
-        cores = "a core" if self.spare == 1 else f"{self.spare} cores"
-        return f"{self.model}, {cores} to spare" if self.spare else self.model
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +51,6 @@ class Turn:
     """One server under one load, in one round."""
 
     model: str
-    """The plan's title."""
     server: str
     """A contestant; with its encoding where the bodies were not raw samples."""
     callers: int
@@ -74,7 +65,6 @@ class Comparison:
     mix: Mix
     turns: list[Turn] = field(default_factory=list)
     ceilings: dict[str, Ceiling] = field(default_factory=dict)
-    """By the plan's title."""
     versions: dict[str, str] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     """Why a contestant is missing, by its name."""
@@ -97,20 +87,17 @@ class Comparison:
 
 
 def measure(
-    plans: Sequence[Plan], peers: Sequence[str], logs: Path, cores: int, seed: int
+    plans: Sequence[Plan], peers: Sequence[str], logs: Path, threads: int, seed: int
 ) -> Comparison:
     """Installs the peers where needed and runs all rounds of all plans.
 
-    A plan that would leave the model no core is skipped. Server logs go to `logs`.
+    Server logs go to `logs`.
     """
     result = Comparison(Mix())
     contestants = [OURS, *(name for name in peers if _installed(name, result))]
     for plan in plans:
-        title, threads = plan.title, cores - plan.spare
-        if threads < 1:
-            continue
         graph, provider = models.graph_file(plan.model), models.provider(plan.model)
-        result.ceilings[title] = ceiling.measure(
+        result.ceilings[plan.model] = ceiling.measure(
             graph, threads, provider, plan.ceiling_seconds, seed
         )
         expected: list[list[float]] | None = None
@@ -118,7 +105,7 @@ def measure(
         for index, name in itertools.product(range(plan.rounds), contestants):
             if name in result.failures:
                 continue
-            log = logs / f"peers-{plan.model}-{threads}-{name}-{index}.log"
+            log = logs / f"peers-{plan.model}-{name}-{index}.log"
             with _running(name, plan.model, threads, log) as (server, target):
                 job = Job(target, server.address, server.pid, plan.seconds, plan.warmup, seed=seed)
                 expected = _check(name, job, expected, tolerance, result)
@@ -127,7 +114,9 @@ def measure(
                 for encoding, callers in itertools.product(_encodings(name), plan.callers):
                     load = replace(job, encoding=encoding, callers=callers, timeout=_patience(plan))
                     cell = Cell.of(loadgen.run(load))
-                    result.turns.append(Turn(title, _shown(name, encoding), callers, index, cell))
+                    result.turns.append(
+                        Turn(plan.model, _shown(name, encoding), callers, index, cell)
+                    )
     return result
 
 

@@ -19,8 +19,7 @@ def peers_section(result: Comparison, picture: str) -> str:
         "its Python backend. The peers take arrays, so that all are sent raw 16-bit samples; "
         f"{OURS} was then sent the same clips as MP3 and as FLAC, which a peer's user would have "
         "to decode. The ceiling is a loop in one process at its best batch size, without "
-        "any serving; with a core to spare, the models of all and the ceiling run on one core less "
-        "than there are. Throughput is in seconds of speech a second, the median of the rounds; "
+        "any serving. Throughput is in seconds of speech a second, the median of the rounds; "
         "*ours by its* is the median of the rounds' ratios, ours with raw samples, with the least "
         "and the largest.",
     ]
