@@ -18,7 +18,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from emotion2vec.v1 import audio_pb2
+from emotion2vec.v1 import audio_pb2, service_pb2
 from emotion2vec_client.__main__ import main
 from emotion2vec_client.command.live import History, LiveView, scale
 from emotion2vec_client.command.sources import LiveChunks, PacedChunks
@@ -75,11 +75,13 @@ def test_json_lines(run: Any, wav: Path) -> None:
 
 
 def test_options_reach_the_server(run: Any, server: Any, wav: Path) -> None:
-    run(wav, "--no-vad", "--interim", "--lookahead", "0.7", "--model", "m", "--labels", "sad,happy")
+    asked_for = ("--no-vad", "--interim", "--lookahead", "0.7", "--final", "streamed")
+    run(wav, *asked_for, "--model", "m", "--labels", "sad,happy")
     asked = config(server)
     assert asked.interim_results
     assert asked.voice_activity_detection == 1
     assert asked.lookahead.nanos == 700_000_000
+    assert asked.final == service_pb2.FINAL_MODE_STREAMED
     assert asked.config.model == "m"
     assert list(asked.config.allowed_labels) == ["sad", "happy"]
 

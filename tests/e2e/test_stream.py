@@ -120,6 +120,57 @@ def test_steps_are_the_default_and_close_to_the_whole(stub: Stub, speech: bytes)
     assert difference(window=duration(29), lookahead=duration(29)) < 2e-3
 
 
+@pytest.mark.parametrize("mode", [INCREMENTAL, WINDOWED])
+@pytest.mark.parametrize("speech_only", [False, True])
+def test_a_streamed_final_is_the_mean_of_its_frames(
+    stub: Stub, speech: bytes, mode: service_pb2.StreamMode, speech_only: bool
+) -> None:
+    silence = bytes(64_000)
+    config = recognition_pb2.RecognitionConfig(
+        allowed_labels=["angry", "sad", "happy"], speech_only=speech_only
+    )
+    wish = opening(config=config, final=service_pb2.FINAL_MODE_STREAMED, mode=mode)
+    audio = (speech[:100_000], silence, END, silence, speech[100_000:200_000], silence)
+    requests = [part if part is END else Request(audio=part) for part in audio]
+    replies = converse(stub, wish, *requests)
+    finals = [reply.final for reply in of_kind(replies, "final")]
+    assert len(finals) == 2
+    for utterance, final in enumerate(finals):
+        parts = [frames.probabilities for frames in final_frames(replies, utterance)]
+        logits = np.log(np.concatenate(parts).reshape(-1, 3))
+        if speech_only:
+            logits = logits[in_speech(replies, utterance, final, len(logits))]
+        weights = np.exp(logits.mean(axis=0))
+        found = [score.probability for score in final.result.scores]
+        np.testing.assert_allclose(found, weights / weights.sum(), atol=1e-5)
+        # The model did not run for it.
+        assert final.metadata.batch_size == 0
+
+
+def in_speech(
+    replies: list[Reply], utterance: int, final: service_pb2.FinalResult, frames: int
+) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Of so many frames of an utterance, those that its speech events cover."""
+    begin = final.start_offset.ToNanoseconds()
+    speaks = np.zeros(frames, np.bool_)
+    for reply in of_kind(replies, "speech"):
+        if reply.utterance_index == utterance:
+            first = round((reply.speech.offset.ToNanoseconds() - begin) / 20e6)
+            speaks[first:] = reply.speech.type == service_pb2.SPEECH_EVENT_TYPE_START
+    return speaks
+
+
+def test_a_streamed_final_needs_no_frames_to_be_sent(stub: Stub, speech: bytes) -> None:
+    finals = []
+    for granularity in ("GRANULARITY_FRAME", "GRANULARITY_UTTERANCE"):
+        config = recognition_pb2.RecognitionConfig(granularity=granularity)
+        wish = opening(config=config, final=service_pb2.FINAL_MODE_STREAMED)
+        replies = converse(stub, wish, Request(audio=speech))
+        finals.append(of_kind(replies, "final")[0].final.result)
+        assert bool(of_kind(replies, "frames")) == (granularity == "GRANULARITY_FRAME")
+    assert finals[0] == finals[1]
+
+
 def test_utterances_follow_each_other(stub: Stub, speech: bytes) -> None:
     first, second = speech[:64_000], speech[64_000:160_000]
     replies = converse(stub, opening(), Request(audio=first), END, END, Request(audio=second), END)
@@ -215,6 +266,20 @@ INVALID = [
     ("window of 0 s", [opening(window=duration(0))], "config.window"),
     ("hop beyond the window", [opening(hop=duration(5), mode=WINDOWED)], "config.window"),
     ("no such mode", [opening(mode=9)], "config.mode"),
+    ("no such final", [opening(final=9)], "config.final"),
+    ("a streamed final with an embedding", [
+        opening(
+            final=service_pb2.FINAL_MODE_STREAMED,
+            config=recognition_pb2.RecognitionConfig(return_embedding=True),
+        )
+    ], "config.final"),
+    ("a streamed final of speech that is not looked for", [
+        opening(
+            final=service_pb2.FINAL_MODE_STREAMED,
+            voice_activity_detection=service_pb2.VOICE_ACTIVITY_DETECTION_DISABLED,
+            config=recognition_pb2.RecognitionConfig(speech_only=True),
+        )
+    ], "config.final"),
 ]  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from emotion2vec_client.connection import (
     PathLike,
     deadline_of,
 )
-from emotion2vec_client.events import EndOfUtterance, StreamEvent, StreamMode
+from emotion2vec_client.events import EndOfUtterance, FinalMode, StreamEvent, StreamMode
 from emotion2vec_client.requests import (
     Chunk,
     RecordingRequests,
@@ -150,6 +150,7 @@ class AsyncClient:
         interim: bool = False,
         voice_activity_detection: bool | None = None,
         mode: StreamMode | None = None,
+        final: FinalMode | None = None,
         end_of_utterance: EndOfUtterance | None = None,
         embedding: bool = False,
         frame_embeddings: bool = False,
@@ -181,6 +182,7 @@ class AsyncClient:
             interim=interim,
             voice_activity_detection=voice_activity_detection,
             mode=mode,
+            final=final,
             end_of_utterance=end_of_utterance,
             request_id=request_id,
         )

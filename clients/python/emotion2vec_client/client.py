@@ -14,7 +14,7 @@ from emotion2vec_client.connection import (
     PathLike,
     deadline_of,
 )
-from emotion2vec_client.events import EndOfUtterance, StreamEvent, StreamMode
+from emotion2vec_client.events import EndOfUtterance, FinalMode, StreamEvent, StreamMode
 from emotion2vec_client.requests import (
     Chunk,
     RecordingRequests,
@@ -198,6 +198,7 @@ class Client:
         interim: bool = False,
         voice_activity_detection: bool | None = None,
         mode: StreamMode | None = None,
+        final: FinalMode | None = None,
         end_of_utterance: EndOfUtterance | None = None,
         embedding: bool = False,
         frame_embeddings: bool = False,
@@ -226,6 +227,8 @@ class Client:
             voice_activity_detection: report speech and keep silence out of the running results; the
                 server's default if None.
             mode: "incremental" or "windowed"; the server's default if None.
+            final: "whole", or "streamed": final results cost no run of the model then, are as near
+                to `recognize` as the frames, and have no embeddings; "whole" if None.
             end_of_utterance: has the server end utterances too; only END_UTTERANCE and the longest
                 that it takes do if None.
             embedding: final results carry the embedding of the utterance.
@@ -258,6 +261,7 @@ class Client:
             interim=interim,
             voice_activity_detection=voice_activity_detection,
             mode=mode,
+            final=final,
             end_of_utterance=end_of_utterance,
             request_id=request_id,
         )

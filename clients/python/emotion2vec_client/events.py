@@ -15,6 +15,10 @@ from emotion2vec_client.results import Emotion, Frames, Recognition, Recognition
 StreamMode = Literal["incremental", "windowed"]
 """Whether the model runs over new audio alone, or over a whole window each time."""
 
+FinalMode = Literal["whole", "streamed"]
+"""Whether the final result is what `recognize` says of the utterance, or the mean of its frames as
+they were streamed, which costs nothing."""
+
 
 class EndUtterance(Enum):
     """The type of END_UTTERANCE."""
@@ -121,7 +125,8 @@ class StreamInterim:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamFinal:
-    """The whole utterance: the same as `recognize` on its samples."""
+    """The whole utterance: the same as `recognize` on its samples, or, with `final="streamed"`, the
+    mean of its frames."""
 
     sequence: int
     utterance: int

@@ -12,6 +12,9 @@ from emotion2vec.v1.service_pb2 import (
     EndUtterance as EndUtteranceMessage,
 )
 from emotion2vec.v1.service_pb2 import (
+    FinalMode as FinalModeMessage,
+)
+from emotion2vec.v1.service_pb2 import (
     KeepAlive as KeepAliveMessage,
 )
 from emotion2vec.v1.service_pb2 import (
@@ -33,6 +36,7 @@ from emotion2vec_client.events import (
     KEEP_ALIVE,
     EndOfUtterance,
     EndUtterance,
+    FinalMode,
     KeepAlive,
     StreamMode,
 )
@@ -120,6 +124,7 @@ def stream_config(
     interim: bool,
     voice_activity_detection: bool | None,
     mode: StreamMode | None,
+    final: FinalMode | None,
     end_of_utterance: EndOfUtterance | None,
     request_id: str,
 ) -> StreamRecognizeRequest:
@@ -133,6 +138,7 @@ def stream_config(
         interim_results=interim,
         voice_activity_detection=_detection(voice_activity_detection),
         mode=_MODES[mode],
+        final=_FINALS[final],
         end_of_utterance=_ends(end_of_utterance),
     )
     return StreamRecognizeRequest(config=message)
@@ -149,6 +155,11 @@ def stream_messages(chunk: Chunk, audio: StreamFormat) -> Iterator[StreamRecogni
         yield StreamRecognizeRequest(audio=piece)
 
 
+_FINALS = {
+    None: FinalModeMessage.FINAL_MODE_UNSPECIFIED,
+    "whole": FinalModeMessage.FINAL_MODE_WHOLE,
+    "streamed": FinalModeMessage.FINAL_MODE_STREAMED,
+}
 _MODES = {
     None: StreamModeMessage.STREAM_MODE_UNSPECIFIED,
     "incremental": StreamModeMessage.STREAM_MODE_INCREMENTAL,

@@ -25,6 +25,12 @@ class StreamMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     STREAM_MODE_INCREMENTAL: _ClassVar[StreamMode]
     STREAM_MODE_WINDOWED: _ClassVar[StreamMode]
 
+class FinalMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FINAL_MODE_UNSPECIFIED: _ClassVar[FinalMode]
+    FINAL_MODE_WHOLE: _ClassVar[FinalMode]
+    FINAL_MODE_STREAMED: _ClassVar[FinalMode]
+
 class UtteranceEnd(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     UTTERANCE_END_UNSPECIFIED: _ClassVar[UtteranceEnd]
@@ -45,6 +51,9 @@ VOICE_ACTIVITY_DETECTION_ENABLED: VoiceActivityDetection
 STREAM_MODE_UNSPECIFIED: StreamMode
 STREAM_MODE_INCREMENTAL: StreamMode
 STREAM_MODE_WINDOWED: StreamMode
+FINAL_MODE_UNSPECIFIED: FinalMode
+FINAL_MODE_WHOLE: FinalMode
+FINAL_MODE_STREAMED: FinalMode
 UTTERANCE_END_UNSPECIFIED: UtteranceEnd
 UTTERANCE_END_CALLER: UtteranceEnd
 UTTERANCE_END_AUDIO: UtteranceEnd
@@ -156,7 +165,7 @@ class KeepAlive(_message.Message):
     def __init__(self) -> None: ...
 
 class StreamConfig(_message.Message):
-    __slots__ = ("request_id", "config", "audio_config", "window", "hop", "lookahead", "interim_results", "voice_activity_detection", "mode", "end_of_utterance")
+    __slots__ = ("request_id", "config", "audio_config", "window", "hop", "lookahead", "interim_results", "voice_activity_detection", "mode", "end_of_utterance", "final")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     AUDIO_CONFIG_FIELD_NUMBER: _ClassVar[int]
@@ -167,6 +176,7 @@ class StreamConfig(_message.Message):
     VOICE_ACTIVITY_DETECTION_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     END_OF_UTTERANCE_FIELD_NUMBER: _ClassVar[int]
+    FINAL_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     config: _recognition_pb2.RecognitionConfig
     audio_config: _audio_pb2.AudioConfig
@@ -177,7 +187,8 @@ class StreamConfig(_message.Message):
     voice_activity_detection: VoiceActivityDetection
     mode: StreamMode
     end_of_utterance: EndOfUtterance
-    def __init__(self, request_id: _Optional[str] = ..., config: _Optional[_Union[_recognition_pb2.RecognitionConfig, _Mapping]] = ..., audio_config: _Optional[_Union[_audio_pb2.AudioConfig, _Mapping]] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., hop: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lookahead: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., interim_results: bool = ..., voice_activity_detection: _Optional[_Union[VoiceActivityDetection, str]] = ..., mode: _Optional[_Union[StreamMode, str]] = ..., end_of_utterance: _Optional[_Union[EndOfUtterance, _Mapping]] = ...) -> None: ...
+    final: FinalMode
+    def __init__(self, request_id: _Optional[str] = ..., config: _Optional[_Union[_recognition_pb2.RecognitionConfig, _Mapping]] = ..., audio_config: _Optional[_Union[_audio_pb2.AudioConfig, _Mapping]] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., hop: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lookahead: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., interim_results: bool = ..., voice_activity_detection: _Optional[_Union[VoiceActivityDetection, str]] = ..., mode: _Optional[_Union[StreamMode, str]] = ..., end_of_utterance: _Optional[_Union[EndOfUtterance, _Mapping]] = ..., final: _Optional[_Union[FinalMode, str]] = ...) -> None: ...
 
 class EndOfUtterance(_message.Message):
     __slots__ = ("silence", "longest")

@@ -24,14 +24,14 @@ class Recognition:
 
     Attributes:
         logits: [C] mean of the frame logits, None without a classifier.
-        embedding: [D] mean of the frame embeddings.
+        embedding: [D] mean of the frame embeddings; None where only logits are known.
         frame_logits: [T, C], None without a classifier.
         frame_embeddings: [T, D], None unless asked for.
         segments: one a window, only for audio longer than one, with a classifier.
     """
 
     logits: Float32 | None
-    embedding: Float32
+    embedding: Float32 | None
     frame_logits: Float32 | None
     frame_embeddings: Float32 | None
     segments: tuple[Segment, ...] = ()

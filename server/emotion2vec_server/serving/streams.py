@@ -86,6 +86,7 @@ class StreamConfig:
     interim_results: bool = False
     voice_activity_detection: bool = True
     incremental: bool | None = None
+    streamed_final: bool = False
     end_of_utterance: EndOfUtterance | None = None
 
 
@@ -275,6 +276,8 @@ class Streams:
             lookahead=first.lookahead,
             incremental=_is_incremental(first.incremental, model),
         )
+        if first.streamed_final:
+            _check_streamed_final(first, model)
         if first.end_of_utterance is not None and not first.voice_activity_detection:
             raise InvalidRequestError(
                 "config.end_of_utterance", "it needs voice activity detection: leave that on"
@@ -285,6 +288,7 @@ class Streams:
             interim_results=first.interim_results,
             voice_activity=first.voice_activity_detection,
             frame_embeddings=options.frame_embeddings,
+            streamed_final=first.streamed_final,
             speech_only=options.speech_only,
             ends=self._ends(first.end_of_utterance, model),
         )
@@ -321,6 +325,19 @@ class Streams:
         return UtteranceAnswer(
             final.utterance, final.start_sample, final.end_sample, answer, final.closing
         )
+
+
+def _check_streamed_final(config: StreamConfig, model: ServedModel) -> None:
+    asked = config.config
+    if not model.manifest.labels:
+        reason = f"{model.manifest.name} has no classifier, and so no frame scores to take it from"
+    elif asked.return_embedding or asked.return_frame_embeddings:
+        reason = "a streamed final result has no embeddings"
+    elif asked.speech_only and not config.voice_activity_detection:
+        reason = "speech_only needs voice activity detection: leave that on"
+    else:
+        return
+    raise InvalidRequestError("config.final", f"{reason}; or leave this unset")
 
 
 def _is_incremental(wished: bool | None, model: ServedModel) -> bool:

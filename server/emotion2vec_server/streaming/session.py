@@ -107,7 +107,7 @@ class Session:
         frame_seconds = framing.frame_hop / manifest.sample_rate
         self._pace = Pace(framing.hop, framing.longest_hop, frame_seconds)
         self._utterance = self._begin_utterance(0, 0)
-        self._whole: asyncio.Task[Completed[Recognition] | None] | None = None
+        self._whole: asyncio.Task[Completed[Recognition]] | None = None
         self._is_draining = False
 
     def drain(self, grace: float) -> None:
@@ -198,17 +198,22 @@ class Session:
         utterance = self._utterance
         if not utterance.length or utterance.awaits_speech:
             return
-        # Submitted together, the last window and the whole utterance wait for the model only once.
-        self._whole = asyncio.create_task(self._recognize(utterance))
+        has_frames = self._options.framing.frames(utterance.length) > 0
+        if has_frames and not self._options.streamed_final:
+            # Submitted together, the last window and the whole wait for the model only once.
+            self._whole = asyncio.create_task(self._recognize(utterance))
         async for event in self._score(utterance.finish()):
             yield event
+        completed = None
+        if has_frames:
+            completed = await self._whole if self._whole else _pooled(utterance)
         end_sample = utterance.start_sample + utterance.length
         yield Final(
             utterance=utterance.index,
             start_sample=utterance.start_sample,
             end_sample=end_sample,
             samples=utterance.samples,
-            completed=await self._whole,
+            completed=completed,
             closing=closing,
             heard_speech=utterance.heard_speech,
         )
@@ -218,9 +223,7 @@ class Session:
         self._scorer = scorers.scorer_of(self._model, self._options.framing, self._caller)
         return Utterance(index, start_sample, self._options, hop=self._pace.hop, voice=self._voice)
 
-    async def _recognize(self, utterance: Utterance) -> Completed[Recognition] | None:
-        if not self._options.framing.frames(utterance.length):
-            return None
+    async def _recognize(self, utterance: Utterance) -> Completed[Recognition]:
         return await self._retry_while_overloaded(
             lambda: self._model.recognize(
                 utterance.samples,
@@ -242,3 +245,9 @@ class Session:
                 if self._clock() + pause > give_up:
                     raise
                 await asyncio.sleep(pause)
+
+
+def _pooled(utterance: Utterance) -> Completed[Recognition]:
+    """The utterance's final result without another run of the model."""
+    pooled = Recognition(utterance.pooled(), None, None, None)
+    return Completed(pooled, queue_seconds=0.0, run_seconds=0.0, batch_size=0)

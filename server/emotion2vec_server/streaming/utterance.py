@@ -23,7 +23,8 @@ class StreamOptions:
 
     `frames`: send frame scores. `interim_results`: send running results and, with `frames`, frames
     before they are final. `frame_embeddings`: with the final result. `voice_activity`: find speech.
-    `speech_only`: pool the final result over the frames with speech. `ends`: what ends utterances
+    `streamed_final`: the final result is the mean of the streamed frames. `speech_only`: pool the
+    final result over the frames with speech. `ends`: what ends utterances
     beside the caller.
     """
 
@@ -32,13 +33,19 @@ class StreamOptions:
     interim_results: bool = False
     voice_activity: bool = True
     frame_embeddings: bool = False
+    streamed_final: bool = False
     speech_only: bool = False
     ends: Ends | None = None
 
     @property
     def is_scored(self) -> bool:
         """Whether windows need to be run before the utterance ends."""
-        return self.frames or self.interim_results
+        return self.frames or self.interim_results or self.streamed_final
+
+    @property
+    def needs_all_frames(self) -> bool:
+        """Whether the frames behind the last hop are run too."""
+        return self.frames or self.streamed_final
 
 
 class RunningMean:
@@ -92,6 +99,8 @@ class Utterance:
             voice.begin()
         self._audio = SampleBuffer()
         self._mean = RunningMean()
+        self._streamed: list[Float32] = []
+        """Logits [T, C] of final frames, where the final result is their mean."""
         self._has_ended = False
         self._awaits_speech = options.ends is not None
 
@@ -146,13 +155,15 @@ class Utterance:
         """No more is to come."""
         self._has_ended = True
         changes = [] if self._voice is None else self._voice.end(self.length)
-        last = self._windower.finish() if self._options.frames else None
+        last = self._windower.finish() if self._options.needs_all_frames else None
         return Update(self._speech(changes), [] if last is None else [last])
 
     def scored(self, window: Window, logits: Float32) -> Iterator[Frames | Interim]:
         """What the model's logits [T, C] for a window of ours make known."""
         final = window.final_begin - window.first_frame
         provisional = window.final_end - window.first_frame
+        if self._options.streamed_final:
+            self._streamed.append(logits[final:provisional])
         if self._options.frames:
             yield from self._frames(window.final_begin, logits[final:provisional], is_final=True)
         # The last window's running result would be followed by the final one at once.
@@ -160,6 +171,16 @@ class Utterance:
             if self._options.frames:
                 yield from self._frames(window.final_end, logits[provisional:], is_final=False)
             yield from self._interim(window, logits[final:provisional], logits[provisional:])
+
+    def pooled(self) -> Float32:
+        """The mean logits [C] of the final frames; of those with speech where that is asked for and
+        there are any."""
+        logits = np.concatenate(self._streamed)
+        if self._options.speech_only:
+            speech = self._counts(0, len(logits))
+            logits = logits[speech] if speech.any() else logits
+        mean: Float32 = logits.mean(axis=0, dtype=np.float64).astype(np.float32)
+        return mean
 
     def _frames(self, first: int, logits: Float32, *, is_final: bool) -> Iterator[Frames]:
         if len(logits):

@@ -41,6 +41,11 @@ _GRANULARITIES = {
     recognition_pb2.GRANULARITY_UTTERANCE: Granularity.UTTERANCE,
     recognition_pb2.GRANULARITY_FRAME: Granularity.FRAME,
 }
+_STREAMED_FINAL = {
+    service_pb2.FINAL_MODE_UNSPECIFIED: False,
+    service_pb2.FINAL_MODE_WHOLE: False,
+    service_pb2.FINAL_MODE_STREAMED: True,
+}
 _INCREMENTAL = {
     service_pb2.STREAM_MODE_UNSPECIFIED: None,
     service_pb2.STREAM_MODE_INCREMENTAL: True,
@@ -102,6 +107,8 @@ def _stream_config(message: service_pb2.StreamConfig) -> StreamConfig:
         raise InvalidRequestError("config.voice_activity_detection", f"unknown value {detection}")
     if message.mode not in _INCREMENTAL:
         raise InvalidRequestError("config.mode", f"unknown value {message.mode}")
+    if message.final not in _STREAMED_FINAL:
+        raise InvalidRequestError("config.final", f"unknown value {message.final}")
     config, audio = _first(message)
     return StreamConfig(
         message.request_id,
@@ -113,6 +120,7 @@ def _stream_config(message: service_pb2.StreamConfig) -> StreamConfig:
         interim_results=message.interim_results,
         voice_activity_detection=detection != service_pb2.VOICE_ACTIVITY_DETECTION_DISABLED,
         incremental=_INCREMENTAL[message.mode],
+        streamed_final=_STREAMED_FINAL[message.final],
         end_of_utterance=_end_of_utterance(message),
     )
 

@@ -12,7 +12,7 @@ from typing import get_args
 from emotion2vec_client.audio import RAW_ENCODINGS, RawFormat
 from emotion2vec_client.command.plugins import Plugin
 from emotion2vec_client.connection import DEFAULT_SERVER, DEFAULT_TIMEOUT
-from emotion2vec_client.events import StreamMode
+from emotion2vec_client.events import FinalMode, StreamMode
 
 _RAW_RATE = 16000
 _TELEPHONE_RATE = 8000
@@ -164,6 +164,12 @@ def _add_stream(
     )
     parser.add_argument(
         "--longest", metavar="SECONDS", type=_seconds, help="the same after so much speech (15)"
+    )
+    parser.add_argument(
+        "--final",
+        choices=get_args(FinalMode),
+        help="run the model over whole utterances for their final results (the default), or take "
+        "the mean of their frames",
     )
     windows = parser.add_argument_group("windows (the server's defaults)")
     windows.add_argument(

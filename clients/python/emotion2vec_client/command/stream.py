@@ -103,6 +103,7 @@ def _events(arguments: Namespace, client: Client, source: Source) -> Iterator[St
         interim=arguments.interim,
         voice_activity_detection=False if arguments.no_vad else None,
         mode=arguments.mode,
+        final=arguments.final,
         end_of_utterance=_end_of_utterance(arguments),
         model=arguments.model,
         allowed_labels=arguments.labels,
