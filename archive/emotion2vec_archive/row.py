@@ -141,6 +141,6 @@ def _with_emotion(row: Row, track: Recognition) -> Row:
         confidence=emotion.confidence if emotion else None,
         scores={score.label: score.probability for score in scores},
         readings={reading.label: reading for reading in readings.labels},
-        alerts=readings.alerts,
+        alerts=readings.alerts or (),
         stretches=tuple(stretches(track.frames)) if track.frames else (),
     )

@@ -103,8 +103,9 @@ def columns_of(row: Row) -> dict[str, Any]:
         "path_bytes": None if text.encode() == raw else raw,
         **{name: getattr(row, name) for name, *_ in (*_ABOUT[2:], *_FINDINGS[4:])},
         **dict(_label_columns(row)),
-        "alerts": [asdict(alert) for alert in row.alerts],
-        "stretches": [asdict(stretch) for stretch in row.stretches],
+        # Without readings nothing was looked for, which is not the same as nothing found.
+        "alerts": [asdict(alert) for alert in row.alerts] if row.readings else None,
+        "stretches": [asdict(one) for one in row.stretches] if row.readings else None,
         "mostly_silent": row.mostly_silent,
         "warnings": [{"code": code, "message": message} for code, message in row.warnings],
     }

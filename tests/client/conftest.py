@@ -114,6 +114,7 @@ class FakeService(service_pb2_grpc.EmotionRecognitionServiceServicer):
     probabilities: tuple[float, ...] = (0.7, 0.05, 0.05, 0.1, 0.02, 0.02, 0.02, 0.02, 0.02)
     warnings: tuple[Any, ...] = ()
     segments: tuple[Any, ...] = ()
+    alerts: tuple[Any, ...] = ()
     has_classifier: bool = True
     gate: threading.Event | None = None
     entered: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
@@ -222,6 +223,8 @@ class FakeService(service_pb2_grpc.EmotionRecognitionServiceServicer):
                 request_id=config.request_id, model="fake", hop=config.hop, window=config.window
             )
         )
+        for alert in self.alerts:
+            yield reply(alert=alert)
         for request in requests:
             if request.WhichOneof("request") == "end_utterance":
                 yield final()

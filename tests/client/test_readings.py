@@ -127,19 +127,16 @@ def test_a_moment_of_anger_is_no_alert() -> None:
     assert read(recognition(of_frames=frames(rows))).alerts == ()
 
 
-def test_alerts_of_long_audio_come_from_its_segments() -> None:
-    calm, cross = emotion(0.1, 0.1, 0.8), emotion(0.4, 0.3, 0.3)
-    segments = [
-        Segment(30.0 * index, 30.0 * index + 30, whole)
-        for index, whole in enumerate([calm, cross, cross, None, cross])
-    ]
-    alerts = read(recognition(calm, segments=segments)).alerts
-    assert [(alert.start, alert.end) for alert in alerts] == [(30, 90), (120, 150)]
+def test_without_frames_nobody_has_looked_for_alerts() -> None:
+    cross = emotion(0.6, 0.3, 0.1)
+    readings = read(recognition(cross, segments=[Segment(0.0, 30.0, cross)]))
+    assert readings.alerts is None
+    assert readings.to_dict()["alerts"] is None
 
 
 def test_nothing_to_read_is_no_error() -> None:
     readings = read(recognition())
-    assert (readings.mixed, readings.stability, readings.alerts) == (None, None, ())
+    assert (readings.mixed, readings.stability, readings.alerts) == (None, None, None)
     assert list(readings.sentences()) == []
     assert read(recognition(of_frames=frames([]))).stability is None
     assert list(stretches(frames([]))) == []

@@ -86,6 +86,15 @@ def test_options_reach_the_server(run: Any, server: Any, wav: Path) -> None:
     assert list(asked.config.allowed_labels) == ["sad", "happy"]
 
 
+def test_alerts_are_asked_for_and_shown(run: Any, server: Any, wav: Path) -> None:
+    alert = service_pb2.AlertEvent(label="sad", probability=0.7, end_offset={"seconds": 3})
+    server.service.alerts = (alert,)
+    _, out, _ = run(wav, "--alert-labels", "sad,angry", "--alert-seconds", "3")
+    assert list(config(server).alerts.labels) == ["sad", "angry"]
+    assert config(server).alerts.duration.seconds == 3
+    assert "alert       0.00 - 3.00 s  sad" in out
+
+
 def test_a_file_is_sent_as_it_is(run: Any, server: Any, tmp_path: Path) -> None:
     path = tmp_path / "speech.flac"
     path.write_bytes(np.random.default_rng(0).bytes(200_000))

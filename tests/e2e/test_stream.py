@@ -171,6 +171,39 @@ def test_a_streamed_final_needs_no_frames_to_be_sent(stub: Stub, speech: bytes) 
     assert finals[0] == finals[1]
 
 
+@pytest.mark.parametrize("mode", [INCREMENTAL, WINDOWED])
+def test_anger_that_lasts_is_told_while_it_does(
+    stub: Stub, examples: list[Path], mode: service_pb2.StreamMode
+) -> None:
+    voices = {path.stem: soundfile.read(path, dtype="int16")[0] for path in examples}
+    angry, happy = (np.resize(voices[name], 80_000) for name in ("angry", "happy"))
+    audio = np.concatenate([happy, angry, happy]).tobytes()
+    wish = opening(mode=mode, alerts=service_pb2.AlertRule(labels=["angry"], probability=0.6))
+    replies = converse(stub, wish, *chunked(audio, 0, 5_000))
+    begun, ended = (reply.alert for reply in of_kind(replies, "alert"))
+    assert (begun.has_ended, ended.has_ended) == (False, True)
+    assert begun.label == ended.label == "angry"
+    start, lasted, end = (
+        offset.ToMilliseconds()
+        for offset in (begun.start_offset, begun.end_offset, ended.end_offset)
+    )
+    assert lasted - start == 2_000
+    assert ended.start_offset == begun.start_offset
+    assert 4_000 <= start <= 6_500
+    assert 9_000 <= end <= 11_500
+    assert ended.probability > 0.6
+    # It was told when it had lasted, not at the end.
+    place = next(n for n, reply in enumerate(replies) if reply.WhichOneof("event") == "alert")
+    later = [reply.frames for reply in replies[place:] if reply.WhichOneof("event") == "frames"]
+    assert sum(frames.frame_count for frames in later) > 200
+
+
+def test_no_alerts_unless_asked_for(stub: Stub, examples: list[Path]) -> None:
+    angry = soundfile.read(next(path for path in examples if path.stem == "angry"), dtype="int16")
+    replies = converse(stub, opening(), Request(audio=np.resize(angry[0], 80_000).tobytes()))
+    assert not of_kind(replies, "alert")
+
+
 def test_utterances_follow_each_other(stub: Stub, speech: bytes) -> None:
     first, second = speech[:64_000], speech[64_000:160_000]
     replies = converse(stub, opening(), Request(audio=first), END, END, Request(audio=second), END)
@@ -267,6 +300,21 @@ INVALID = [
     ("hop beyond the window", [opening(hop=duration(5), mode=WINDOWED)], "config.window"),
     ("no such mode", [opening(mode=9)], "config.mode"),
     ("no such final", [opening(final=9)], "config.final"),
+    ("alerts of no such label", [
+        opening(alerts=service_pb2.AlertRule(labels=["joyful"]))
+    ], "config.alerts.labels"),
+    ("alerts of a label that is not scored", [
+        opening(
+            alerts=service_pb2.AlertRule(),
+            config=recognition_pb2.RecognitionConfig(allowed_labels=["happy", "sad"]),
+        )
+    ], "config.alerts.labels"),
+    ("alerts of what is always so", [
+        opening(alerts=service_pb2.AlertRule(probability=0.0))
+    ], "config.alerts.probability"),
+    ("alerts of no time", [
+        opening(alerts=service_pb2.AlertRule(duration=duration(0)))
+    ], "config.alerts.duration"),
     ("a streamed final with an embedding", [
         opening(
             final=service_pb2.FINAL_MODE_STREAMED,

@@ -19,6 +19,8 @@ def test_what_is_said_is_seen_while_it_is_said_and_whole_after_it(
     # Frames come, and with them bars for now and the result until now.
     expect(page.locator(".live .scores li").first).to_be_visible()
     expect(page.locator(".live .lead-label")).to_have_text("angry")
+    # Anger that lasts is told while it does.
+    expect(page.locator(".live-note")).to_contain_text("Alert: angry or disgusted from")
     page.get_by_role("button", name="Stop").click()
     expect(page.locator(".result")).to_be_visible()
     with page.expect_download() as heard:

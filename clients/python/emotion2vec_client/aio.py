@@ -20,7 +20,7 @@ from emotion2vec_client.connection import (
     PathLike,
     deadline_of,
 )
-from emotion2vec_client.events import EndOfUtterance, FinalMode, StreamEvent, StreamMode
+from emotion2vec_client.events import AlertRule, EndOfUtterance, FinalMode, StreamEvent, StreamMode
 from emotion2vec_client.requests import (
     Chunk,
     RecordingRequests,
@@ -152,6 +152,7 @@ class AsyncClient:
         mode: StreamMode | None = None,
         final: FinalMode | None = None,
         end_of_utterance: EndOfUtterance | None = None,
+        alerts: AlertRule | None = None,
         embedding: bool = False,
         frame_embeddings: bool = False,
         processed_audio: bool = False,
@@ -184,6 +185,7 @@ class AsyncClient:
             mode=mode,
             final=final,
             end_of_utterance=end_of_utterance,
+            alerts=alerts,
             request_id=request_id,
         )
         upload = StreamUpload(first, lambda chunk: stream_messages(chunk, audio))

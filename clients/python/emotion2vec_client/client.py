@@ -14,7 +14,7 @@ from emotion2vec_client.connection import (
     PathLike,
     deadline_of,
 )
-from emotion2vec_client.events import EndOfUtterance, FinalMode, StreamEvent, StreamMode
+from emotion2vec_client.events import AlertRule, EndOfUtterance, FinalMode, StreamEvent, StreamMode
 from emotion2vec_client.requests import (
     Chunk,
     RecordingRequests,
@@ -200,6 +200,7 @@ class Client:
         mode: StreamMode | None = None,
         final: FinalMode | None = None,
         end_of_utterance: EndOfUtterance | None = None,
+        alerts: AlertRule | None = None,
         embedding: bool = False,
         frame_embeddings: bool = False,
         processed_audio: bool = False,
@@ -231,6 +232,7 @@ class Client:
                 to `recognize` as the frames, and have no embeddings; "whole" if None.
             end_of_utterance: has the server end utterances too; only END_UTTERANCE and the longest
                 that it takes do if None.
+            alerts: has the server tell when some labels last.
             embedding: final results carry the embedding of the utterance.
             frame_embeddings: final results carry one embedding a frame.
             processed_audio: final results carry what the model heard.
@@ -263,6 +265,7 @@ class Client:
             mode=mode,
             final=final,
             end_of_utterance=end_of_utterance,
+            alerts=alerts,
             request_id=request_id,
         )
         upload = StreamUpload(first, lambda chunk: stream_messages(chunk, audio))

@@ -6,6 +6,7 @@ utterance it is about). `to_dict()` gives what json.dumps takes, with the kind u
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Literal
@@ -49,6 +50,19 @@ class EndOfUtterance:
     """Seconds that nobody must have spoken; 0.5 if None, which is also the least."""
     longest: float | None = None
     """Seconds of the longest utterance; 15 if None. Speech goes on in the next one."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRule:
+    """Has the server tell when some labels last. A frame counts with those around it, averaged over
+    0.25 s."""
+
+    labels: Sequence[str] = ()
+    """Of those that the stream scores; angry and disgusted if empty."""
+    probability: float | None = None
+    """Of these labels together; 0.5 if None."""
+    duration: float | None = None
+    """Seconds that they must last; 2 if None."""
 
 
 class UtteranceEnd(Enum):
@@ -161,6 +175,33 @@ class StreamSpeech:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class StreamAlert:
+    """The labels of the stream's AlertRule have lasted: told as soon as that is so, and once more
+    when it is no longer so, or the utterance has ended."""
+
+    sequence: int
+    utterance: int
+    start: float
+    end: float
+    """Where they reached the rule's probability so far."""
+    label: str
+    """The most probable of them."""
+    probability: float
+    """Mean of them together."""
+    has_ended: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            **_head("alert", self),
+            "start": self.start,
+            "end": self.end,
+            "label": self.label,
+            "probability": self.probability,
+            "has_ended": self.has_ended,
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class StreamWarning:
     """Something to know about the stream, such as that the server can't keep up."""
 
@@ -173,7 +214,13 @@ class StreamWarning:
 
 
 StreamEvent = (
-    StreamStarted | StreamFrames | StreamInterim | StreamFinal | StreamSpeech | StreamWarning
+    StreamStarted
+    | StreamFrames
+    | StreamInterim
+    | StreamFinal
+    | StreamSpeech
+    | StreamAlert
+    | StreamWarning
 )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from emotion2vec_client.results import Emotion, EmotionScore, Frames, Recognition, Segment
+from emotion2vec_client.results import Emotion, EmotionScore, Frames, Recognition
 
 MIXED_MARGIN = 0.15
 """Two labels whose probabilities lie closer than this are both there."""
@@ -89,8 +89,8 @@ class Readings:
     """The two leading labels, where they are close together."""
     stability: Stability | None
     """None without frames."""
-    alerts: tuple[Alert, ...]
-    """From the frames, or from the segments of long audio."""
+    alerts: tuple[Alert, ...] | None
+    """None without frames: nothing was looked for then."""
     labels: tuple[LabelReading, ...]
     """One for each label, in the model's order; empty without frames."""
 
@@ -98,7 +98,7 @@ class Readings:
         return {
             "mixed": [score.label for score in self.mixed] if self.mixed else None,
             "stability": asdict(self.stability) if self.stability else None,
-            "alerts": [asdict(alert) for alert in self.alerts],
+            "alerts": None if self.alerts is None else [asdict(alert) for alert in self.alerts],
             "labels": {reading.label: _values(reading) for reading in self.labels} or None,
         }
 
@@ -113,7 +113,7 @@ class Readings:
         if self.stability:
             word = "steady" if self.stability.steady else "unsteady"
             yield f"{word}: the leading emotion {_changes(self.stability)}"
-        for alert in self.alerts:
+        for alert in self.alerts or ():
             yield (
                 f"alert: {' or '.join(ALERT_LABELS)} from {alert.start:.1f} s to {alert.end:.1f} s "
                 f"({alert.probability:.0%})"
@@ -135,7 +135,7 @@ def read(recognition: Recognition) -> Readings:
     return Readings(
         mixed=_mixed(recognition.emotion),
         stability=None,
-        alerts=tuple(_segment_alerts(recognition.segments)),
+        alerts=None,
         labels=(),
     )
 
@@ -244,23 +244,9 @@ def _frame_alerts(frames: Frames, smooth: NDArray[np.float64]) -> Iterator[Alert
     scores = smooth[:, columns]
     labels = [frames.labels[column] for column in columns]
     for first, last in _runs(scores.sum(axis=1) >= ALERT_PROBABILITY):
-        start, end = frames.start + first * frames.hop, frames.start + last * frames.hop
-        if end - start >= ALERT_SECONDS:
+        if (last - first) * frames.hop >= ALERT_SECONDS:
+            start, end = frames.start + first * frames.hop, frames.start + last * frames.hop
             yield _alert(start, end, labels, scores[first:last])
-
-
-def _segment_alerts(segments: tuple[Segment, ...]) -> Iterator[Alert]:
-    rows = [_alert_scores(segment.emotion) for segment in segments]
-    scores = np.array(rows, np.float64).reshape(len(rows), len(ALERT_LABELS))
-    for first, last in _runs(scores.sum(axis=1) >= ALERT_PROBABILITY):
-        start, end = segments[first].start, segments[last - 1].end
-        if end - start >= ALERT_SECONDS:
-            yield _alert(start, end, ALERT_LABELS, scores[first:last])
-
-
-def _alert_scores(emotion: Emotion | None) -> list[float]:
-    scores = {score.label: score.probability for score in emotion.scores} if emotion else {}
-    return [scores.get(label, 0.0) for label in ALERT_LABELS]
 
 
 def _alert(start: float, end: float, labels: Sequence[str], scores: NDArray[np.float64]) -> Alert:

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from emotion2vec.v1.recognition_pb2 import Channels, Granularity, RecognitionConfig
 from emotion2vec.v1.service_pb2 import (
+    AlertRule as AlertRuleMessage,
+)
+from emotion2vec.v1.service_pb2 import (
     EndOfUtterance as EndOfUtteranceMessage,
 )
 from emotion2vec.v1.service_pb2 import (
@@ -34,6 +37,7 @@ from emotion2vec_client.audio import Body, Samples, StreamFormat
 from emotion2vec_client.events import (
     END_UTTERANCE,
     KEEP_ALIVE,
+    AlertRule,
     EndOfUtterance,
     EndUtterance,
     FinalMode,
@@ -126,6 +130,7 @@ def stream_config(
     mode: StreamMode | None,
     final: FinalMode | None,
     end_of_utterance: EndOfUtterance | None,
+    alerts: AlertRule | None,
     request_id: str,
 ) -> StreamRecognizeRequest:
     message = StreamConfig(
@@ -140,6 +145,7 @@ def stream_config(
         mode=_MODES[mode],
         final=_FINALS[final],
         end_of_utterance=_ends(end_of_utterance),
+        alerts=_alerts(alerts),
     )
     return StreamRecognizeRequest(config=message)
 
@@ -171,6 +177,16 @@ def _ends(ends: EndOfUtterance | None) -> EndOfUtteranceMessage | None:
     if ends is None:
         return None
     return EndOfUtteranceMessage(silence=_duration(ends.silence), longest=_duration(ends.longest))
+
+
+def _alerts(rule: AlertRule | None) -> AlertRuleMessage | None:
+    if rule is None:
+        return None
+    if isinstance(rule.labels, str):
+        raise TypeError("labels of an AlertRule must be a sequence of labels, not one string")
+    return AlertRuleMessage(
+        labels=rule.labels, probability=rule.probability, duration=_duration(rule.duration)
+    )
 
 
 def _detection(enabled: bool | None) -> VoiceActivityDetection:

@@ -124,6 +124,10 @@ def stream_event(reply: service_pb2.StreamRecognizeResponse) -> events.StreamEve
             )
         case "speech":
             return _speech(head, reply.speech)
+        case "alert":
+            alert = reply.alert
+            span = _seconds(alert.start_offset), _seconds(alert.end_offset)
+            return events.StreamAlert(*head, *span, alert.label, alert.probability, alert.has_ended)
         case "warning":
             return events.StreamWarning(*head, _warning(reply.warning))
         case _:

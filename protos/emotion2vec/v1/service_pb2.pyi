@@ -165,7 +165,7 @@ class KeepAlive(_message.Message):
     def __init__(self) -> None: ...
 
 class StreamConfig(_message.Message):
-    __slots__ = ("request_id", "config", "audio_config", "window", "hop", "lookahead", "interim_results", "voice_activity_detection", "mode", "end_of_utterance", "final")
+    __slots__ = ("request_id", "config", "audio_config", "window", "hop", "lookahead", "interim_results", "voice_activity_detection", "mode", "end_of_utterance", "final", "alerts")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     AUDIO_CONFIG_FIELD_NUMBER: _ClassVar[int]
@@ -177,6 +177,7 @@ class StreamConfig(_message.Message):
     MODE_FIELD_NUMBER: _ClassVar[int]
     END_OF_UTTERANCE_FIELD_NUMBER: _ClassVar[int]
     FINAL_FIELD_NUMBER: _ClassVar[int]
+    ALERTS_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     config: _recognition_pb2.RecognitionConfig
     audio_config: _audio_pb2.AudioConfig
@@ -188,7 +189,8 @@ class StreamConfig(_message.Message):
     mode: StreamMode
     end_of_utterance: EndOfUtterance
     final: FinalMode
-    def __init__(self, request_id: _Optional[str] = ..., config: _Optional[_Union[_recognition_pb2.RecognitionConfig, _Mapping]] = ..., audio_config: _Optional[_Union[_audio_pb2.AudioConfig, _Mapping]] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., hop: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lookahead: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., interim_results: bool = ..., voice_activity_detection: _Optional[_Union[VoiceActivityDetection, str]] = ..., mode: _Optional[_Union[StreamMode, str]] = ..., end_of_utterance: _Optional[_Union[EndOfUtterance, _Mapping]] = ..., final: _Optional[_Union[FinalMode, str]] = ...) -> None: ...
+    alerts: AlertRule
+    def __init__(self, request_id: _Optional[str] = ..., config: _Optional[_Union[_recognition_pb2.RecognitionConfig, _Mapping]] = ..., audio_config: _Optional[_Union[_audio_pb2.AudioConfig, _Mapping]] = ..., window: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., hop: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lookahead: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., interim_results: bool = ..., voice_activity_detection: _Optional[_Union[VoiceActivityDetection, str]] = ..., mode: _Optional[_Union[StreamMode, str]] = ..., end_of_utterance: _Optional[_Union[EndOfUtterance, _Mapping]] = ..., final: _Optional[_Union[FinalMode, str]] = ..., alerts: _Optional[_Union[AlertRule, _Mapping]] = ...) -> None: ...
 
 class EndOfUtterance(_message.Message):
     __slots__ = ("silence", "longest")
@@ -198,8 +200,18 @@ class EndOfUtterance(_message.Message):
     longest: _duration_pb2.Duration
     def __init__(self, silence: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., longest: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
+class AlertRule(_message.Message):
+    __slots__ = ("labels", "probability", "duration")
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    DURATION_FIELD_NUMBER: _ClassVar[int]
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    probability: float
+    duration: _duration_pb2.Duration
+    def __init__(self, labels: _Optional[_Iterable[str]] = ..., probability: _Optional[float] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
 class StreamRecognizeResponse(_message.Message):
-    __slots__ = ("sequence", "utterance_index", "started", "frames", "interim", "final", "speech", "warning")
+    __slots__ = ("sequence", "utterance_index", "started", "frames", "interim", "final", "speech", "warning", "alert")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     UTTERANCE_INDEX_FIELD_NUMBER: _ClassVar[int]
     STARTED_FIELD_NUMBER: _ClassVar[int]
@@ -208,6 +220,7 @@ class StreamRecognizeResponse(_message.Message):
     FINAL_FIELD_NUMBER: _ClassVar[int]
     SPEECH_FIELD_NUMBER: _ClassVar[int]
     WARNING_FIELD_NUMBER: _ClassVar[int]
+    ALERT_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     utterance_index: int
     started: StreamStarted
@@ -216,7 +229,8 @@ class StreamRecognizeResponse(_message.Message):
     final: FinalResult
     speech: SpeechEvent
     warning: _recognition_pb2.Warning
-    def __init__(self, sequence: _Optional[int] = ..., utterance_index: _Optional[int] = ..., started: _Optional[_Union[StreamStarted, _Mapping]] = ..., frames: _Optional[_Union[_recognition_pb2.FrameScores, _Mapping]] = ..., interim: _Optional[_Union[InterimResult, _Mapping]] = ..., final: _Optional[_Union[FinalResult, _Mapping]] = ..., speech: _Optional[_Union[SpeechEvent, _Mapping]] = ..., warning: _Optional[_Union[_recognition_pb2.Warning, _Mapping]] = ...) -> None: ...
+    alert: AlertEvent
+    def __init__(self, sequence: _Optional[int] = ..., utterance_index: _Optional[int] = ..., started: _Optional[_Union[StreamStarted, _Mapping]] = ..., frames: _Optional[_Union[_recognition_pb2.FrameScores, _Mapping]] = ..., interim: _Optional[_Union[InterimResult, _Mapping]] = ..., final: _Optional[_Union[FinalResult, _Mapping]] = ..., speech: _Optional[_Union[SpeechEvent, _Mapping]] = ..., warning: _Optional[_Union[_recognition_pb2.Warning, _Mapping]] = ..., alert: _Optional[_Union[AlertEvent, _Mapping]] = ...) -> None: ...
 
 class StreamStarted(_message.Message):
     __slots__ = ("request_id", "model", "model_version", "window", "hop", "lookahead", "frame_hop", "mode")
@@ -247,6 +261,20 @@ class InterimResult(_message.Message):
     start_offset: _duration_pb2.Duration
     end_offset: _duration_pb2.Duration
     def __init__(self, result: _Optional[_Union[_recognition_pb2.EmotionResult, _Mapping]] = ..., start_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., end_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class AlertEvent(_message.Message):
+    __slots__ = ("start_offset", "end_offset", "label", "probability", "has_ended")
+    START_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    END_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    HAS_ENDED_FIELD_NUMBER: _ClassVar[int]
+    start_offset: _duration_pb2.Duration
+    end_offset: _duration_pb2.Duration
+    label: str
+    probability: float
+    has_ended: bool
+    def __init__(self, start_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., end_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., label: _Optional[str] = ..., probability: _Optional[float] = ..., has_ended: bool = ...) -> None: ...
 
 class FinalResult(_message.Message):
     __slots__ = ("result", "start_offset", "end_offset", "segments", "embedding", "frame_embeddings", "processed_audio", "warnings", "metadata", "processed_audio_scale", "ended_by")

@@ -28,15 +28,14 @@ from emotion2vec_server.serving.long_recordings import (
     RecordingMessage,
 )
 from emotion2vec_server.serving.recordings import RecordingRequest, Recordings
+from emotion2vec_server.serving.stream_config import OpenStream, StreamConfig
 from emotion2vec_server.serving.streams import (
-    OpenStream,
-    StreamConfig,
     StreamEvent,
     StreamRequest,
     Streams,
 )
 from emotion2vec_server.serving.uploads import Uploads
-from emotion2vec_server.wire import replies, requests
+from emotion2vec_server.wire import replies, requests, stream_replies
 
 M = TypeVar("M", bound=Message)
 MOST_PIECE_BYTES = 4 * 2**20
@@ -192,7 +191,7 @@ def _stream_renderer() -> Callable[[OpenStream, StreamEvent], bytes]:
     numbers = count()
 
     def render(opened: OpenStream, event: StreamEvent) -> bytes:
-        message = replies.stream_response(opened, event)
+        message = stream_replies.stream_response(opened, event)
         message.sequence = next(numbers)
         return message.SerializeToString()
 

@@ -24,14 +24,13 @@ from emotion2vec_server.http_api.edge import Edge, flat
 from emotion2vec_server.http_api.problem import HttpError, problem_of, problem_response
 from emotion2vec_server.serving import streams as streams_use_case
 from emotion2vec_server.serving.gate import Call
+from emotion2vec_server.serving.stream_config import OpenStream, StreamConfig
 from emotion2vec_server.serving.streams import (
-    OpenStream,
-    StreamConfig,
     StreamEvent,
     StreamRequest,
     Streams,
 )
-from emotion2vec_server.wire import replies, requests
+from emotion2vec_server.wire import requests, stream_replies
 from emotion2vec_server.wire.json import from_json, to_json
 
 SUBPROTOCOL: Final = "emotion2vec.v1"
@@ -139,7 +138,7 @@ def _renderer() -> Callable[[OpenStream, StreamEvent], str]:
     numbers = count()
 
     def render(opened: OpenStream, event: StreamEvent) -> str:
-        message = replies.stream_response(opened, event)
+        message = stream_replies.stream_response(opened, event)
         message.sequence = next(numbers)
         return to_json(message)
 

@@ -9,14 +9,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Executor
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeVar
 
 from emotion2vec_runtime.audio import AudioSpec, Level, RecordingDecoder, StreamDecoder
 from emotion2vec_runtime.audio.voice import mostly_silent
 from emotion2vec_runtime.errors import InvalidRequestError
-from emotion2vec_runtime.recognition.result import Options, interpret
+from emotion2vec_runtime.recognition.result import interpret
 from emotion2vec_runtime.recognition.warnings import (
     RecognitionWarning,
     Source,
@@ -34,15 +34,14 @@ from emotion2vec_server.errors import (
 from emotion2vec_server.serving.answer import Answer
 from emotion2vec_server.serving.caller import Caller
 from emotion2vec_server.serving.catalog import Catalog
-from emotion2vec_server.serving.config import Granularity, RecognitionConfig
 from emotion2vec_server.serving.container_decoding import ContainerDecoding
 from emotion2vec_server.serving.observer import Observer
 from emotion2vec_server.serving.places import Places
-from emotion2vec_server.serving.served_model import ServedModel
+from emotion2vec_server.serving.stream_config import OpenStream, StreamConfig, settle
 from emotion2vec_server.serving.uploads import Uploads
 from emotion2vec_server.streaming.decoding import Decoding, RawDecoding
-from emotion2vec_server.streaming.ends import Ends, ends_of
 from emotion2vec_server.streaming.events import (
+    Alert,
     Closing,
     Final,
     Frames,
@@ -53,8 +52,6 @@ from emotion2vec_server.streaming.events import (
 )
 from emotion2vec_server.streaming.reader import EndUtterance, KeepAlive, StreamLimits
 from emotion2vec_server.streaming.session import Session
-from emotion2vec_server.streaming.utterance import StreamOptions
-from emotion2vec_server.streaming.windows import framing_of
 
 METHOD = "StreamRecognize"
 _MOST_EMPTY = 100
@@ -64,44 +61,7 @@ _log = logging.getLogger(__name__)
 M = TypeVar("M")
 
 
-@dataclass(frozen=True, slots=True)
-class EndOfUtterance:
-    """Has the server end utterances; seconds, None for the defaults."""
-
-    silence: float | None = None
-    longest: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class StreamConfig:
-    """The first message of a stream; the names are the wire's. Times are in seconds, None for the
-    server's default."""
-
-    request_id: str
-    config: RecognitionConfig
-    audio: AudioSpec
-    window: float | None = None
-    hop: float | None = None
-    lookahead: float | None = None
-    interim_results: bool = False
-    voice_activity_detection: bool = True
-    incremental: bool | None = None
-    streamed_final: bool = False
-    end_of_utterance: EndOfUtterance | None = None
-
-
 StreamRequest = StreamConfig | bytes | EndUtterance | KeepAlive
-
-
-@dataclass(frozen=True, slots=True)
-class OpenStream:
-    """What the config of a stream settles."""
-
-    request_id: str
-    model: ServedModel
-    options: Options
-    audio: AudioSpec
-    stream_options: StreamOptions
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,7 +75,7 @@ class UtteranceAnswer:
     closing: Closing
 
 
-StreamEvent = Started | Frames | Interim | Speech | HopChanged | UtteranceAnswer
+StreamEvent = Started | Frames | Interim | Speech | Alert | HopChanged | UtteranceAnswer
 
 
 class Streams:
@@ -264,41 +224,7 @@ class Streams:
     def _settle(self, first: StreamRequest | None) -> OpenStream:
         if not isinstance(first, StreamConfig):
             raise InvalidRequestError("config", "the first message of a stream must be its config")
-        with _within("config"):
-            model = self._catalog.get(first.config.model)
-            StreamDecoder(first.audio)
-            options = first.config.options(model, Granularity.FRAME)
-        framing = framing_of(
-            model.manifest,
-            model.max_window,
-            window=first.window,
-            hop=first.hop,
-            lookahead=first.lookahead,
-            incremental=_is_incremental(first.incremental, model),
-        )
-        if first.streamed_final:
-            _check_streamed_final(first, model)
-        if first.end_of_utterance is not None and not first.voice_activity_detection:
-            raise InvalidRequestError(
-                "config.end_of_utterance", "it needs voice activity detection: leave that on"
-            )
-        stream_options = StreamOptions(
-            framing,
-            frames=options.frames,
-            interim_results=first.interim_results,
-            voice_activity=first.voice_activity_detection,
-            frame_embeddings=options.frame_embeddings,
-            streamed_final=first.streamed_final,
-            speech_only=options.speech_only,
-            ends=self._ends(first.end_of_utterance, model),
-        )
-        return OpenStream(first.request_id, model, options, first.audio, stream_options)
-
-    def _ends(self, asked: EndOfUtterance | None, model: ServedModel) -> Ends | None:
-        if asked is None:
-            return None
-        rate = model.manifest.sample_rate
-        return ends_of(rate, self._limits.utterance, asked.silence, asked.longest)
+        return settle(first, self._catalog, self._limits.utterance)
 
     def _answer(self, opened: OpenStream, source: Source, final: Final) -> UtteranceAnswer:
         model, completed = opened.model, final.completed
@@ -325,29 +251,6 @@ class Streams:
         return UtteranceAnswer(
             final.utterance, final.start_sample, final.end_sample, answer, final.closing
         )
-
-
-def _check_streamed_final(config: StreamConfig, model: ServedModel) -> None:
-    asked = config.config
-    if not model.manifest.labels:
-        reason = f"{model.manifest.name} has no classifier, and so no frame scores to take it from"
-    elif asked.return_embedding or asked.return_frame_embeddings:
-        reason = "a streamed final result has no embeddings"
-    elif asked.speech_only and not config.voice_activity_detection:
-        reason = "speech_only needs voice activity detection: leave that on"
-    else:
-        return
-    raise InvalidRequestError("config.final", f"{reason}; or leave this unset")
-
-
-def _is_incremental(wished: bool | None, model: ServedModel) -> bool:
-    if wished and not model.is_incremental:
-        raise InvalidRequestError(
-            "config.mode",
-            f"{model.manifest.name} has no steps for live streams: leave the mode unset, or export "
-            "the model again",
-        )
-    return model.is_incremental if wished is None else wished
 
 
 async def _behind_the_config(
@@ -383,12 +286,3 @@ def _log_fields(opened: OpenStream, caller: Caller) -> dict[str, object]:
         "caller": caller.name,
         "model": opened.model.manifest.name,
     }
-
-
-@contextmanager
-def _within(field: str) -> Iterator[None]:
-    """Puts the name of the enclosing field before that of an invalid one."""
-    try:
-        yield
-    except InvalidRequestError as error:
-        raise InvalidRequestError(f"{field}.{error.field}", str(error)) from error

@@ -82,6 +82,23 @@ class Speech:
 
 
 @dataclass(frozen=True, slots=True)
+class Alert:
+    """Some labels have lasted, over samples [start, end) so far; or do so no longer.
+
+    Attributes:
+        label: the most probable of them.
+        probability: mean of them together, 0 to 1.
+    """
+
+    utterance: int
+    start_sample: int
+    end_sample: int
+    label: str
+    probability: float
+    has_ended: bool
+
+
+@dataclass(frozen=True, slots=True)
 class HopChanged:
     """The server can't keep up and runs the model every `hop` frames; or it can again."""
 
@@ -90,4 +107,4 @@ class HopChanged:
     degraded: bool
 
 
-Event = Started | Frames | Interim | Final | Speech | HopChanged
+Event = Started | Frames | Interim | Final | Speech | Alert | HopChanged

@@ -93,7 +93,7 @@ class Session:
         """
         manifest, framing = model.manifest, options.framing
         if not manifest.labels:
-            options = replace(options, frames=False, interim_results=False)
+            options = replace(options, frames=False, interim_results=False, alerts=None)
         self._model = model
         self._options = options
         self._limits = limits
@@ -204,6 +204,8 @@ class Session:
             self._whole = asyncio.create_task(self._recognize(utterance))
         async for event in self._score(utterance.finish()):
             yield event
+        for alert in utterance.closed():
+            yield alert
         completed = None
         if has_frames:
             completed = await self._whole if self._whole else _pooled(utterance)

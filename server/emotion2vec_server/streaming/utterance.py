@@ -11,8 +11,9 @@ from emotion2vec_runtime.arrays import Float32
 from emotion2vec_runtime.audio.voice import Change, VoiceActivity
 from numpy.typing import NDArray
 
+from emotion2vec_server.streaming.alerts import AlertRule, Alerts, Span
 from emotion2vec_server.streaming.ends import Ends
-from emotion2vec_server.streaming.events import Frames, Interim, Speech
+from emotion2vec_server.streaming.events import Alert, Frames, Interim, Speech
 from emotion2vec_server.streaming.sample_buffer import SampleBuffer
 from emotion2vec_server.streaming.windows import Framing, Window, Windower
 
@@ -25,7 +26,7 @@ class StreamOptions:
     before they are final. `frame_embeddings`: with the final result. `voice_activity`: find speech.
     `streamed_final`: the final result is the mean of the streamed frames. `speech_only`: pool the
     final result over the frames with speech. `ends`: what ends utterances
-    beside the caller.
+    beside the caller. `alerts`: what is to be alerted of.
     """
 
     framing: Framing
@@ -36,16 +37,17 @@ class StreamOptions:
     streamed_final: bool = False
     speech_only: bool = False
     ends: Ends | None = None
+    alerts: AlertRule | None = None
 
     @property
     def is_scored(self) -> bool:
         """Whether windows need to be run before the utterance ends."""
-        return self.frames or self.interim_results or self.streamed_final
+        return self.needs_all_frames or self.interim_results
 
     @property
     def needs_all_frames(self) -> bool:
         """Whether the frames behind the last hop are run too."""
-        return self.frames or self.streamed_final
+        return self.frames or self.streamed_final or self.alerts is not None
 
 
 class RunningMean:
@@ -101,6 +103,7 @@ class Utterance:
         self._mean = RunningMean()
         self._streamed: list[Float32] = []
         """Logits [T, C] of final frames, where the final result is their mean."""
+        self._alerts = None if options.alerts is None else Alerts(options.alerts)
         self._has_ended = False
         self._awaits_speech = options.ends is not None
 
@@ -158,7 +161,7 @@ class Utterance:
         last = self._windower.finish() if self._options.needs_all_frames else None
         return Update(self._speech(changes), [] if last is None else [last])
 
-    def scored(self, window: Window, logits: Float32) -> Iterator[Frames | Interim]:
+    def scored(self, window: Window, logits: Float32) -> Iterator[Frames | Interim | Alert]:
         """What the model's logits [T, C] for a window of ours make known."""
         final = window.final_begin - window.first_frame
         provisional = window.final_end - window.first_frame
@@ -166,11 +169,18 @@ class Utterance:
             self._streamed.append(logits[final:provisional])
         if self._options.frames:
             yield from self._frames(window.final_begin, logits[final:provisional], is_final=True)
+        if self._alerts is not None:
+            yield from map(self._alert, self._alerts.push(logits[final:provisional]))
         # The last window's running result would be followed by the final one at once.
         if self._options.interim_results and not self._has_ended:
             if self._options.frames:
                 yield from self._frames(window.final_end, logits[provisional:], is_final=False)
             yield from self._interim(window, logits[final:provisional], logits[provisional:])
+
+    def closed(self) -> Iterator[Alert]:
+        """What becomes known when all windows have been scored and no more are to come."""
+        if self._alerts is not None:
+            yield from map(self._alert, self._alerts.finish())
 
     def pooled(self) -> Float32:
         """The mean logits [C] of the final frames; of those with speech where that is asked for and
@@ -181,6 +191,17 @@ class Utterance:
             logits = logits[speech] if speech.any() else logits
         mean: Float32 = logits.mean(axis=0, dtype=np.float64).astype(np.float32)
         return mean
+
+    def _alert(self, span: Span) -> Alert:
+        first, last = (frame * self._options.framing.frame_hop for frame in (span.first, span.last))
+        return Alert(
+            self.index,
+            self.start_sample + first,
+            self.start_sample + last,
+            span.label,
+            span.probability,
+            span.has_ended,
+        )
 
     def _frames(self, first: int, logits: Float32, *, is_final: bool) -> Iterator[Frames]:
         if len(logits):

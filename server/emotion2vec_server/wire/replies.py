@@ -20,16 +20,7 @@ from google.protobuf.message import Message
 from emotion2vec_server.serving.answer import Answer
 from emotion2vec_server.serving.long_recordings import OpenRecording, RecordingEvent
 from emotion2vec_server.serving.served_model import ServedModel
-from emotion2vec_server.serving.streams import OpenStream, StreamEvent, UtteranceAnswer
 from emotion2vec_server.serving.track import PartOfTrack
-from emotion2vec_server.streaming.events import (
-    Closing,
-    Frames,
-    HopChanged,
-    Interim,
-    Speech,
-    Started,
-)
 
 ModelMessage = models_pb2.Model
 _FramedReply = service_pb2.RecognizeResponse | recognition_pb2.ChannelResult
@@ -37,15 +28,6 @@ _Reply = _FramedReply | service_pb2.FinalResult
 
 _QUIET = 1 / 256
 """Of full scale: 48 dB below it, 16 bits have 8 left."""
-_ENDED_BY = {
-    Closing.END_UTTERANCE: service_pb2.UTTERANCE_END_CALLER,
-    Closing.HALF_CLOSE: service_pb2.UTTERANCE_END_AUDIO,
-    Closing.SILENCE: service_pb2.UTTERANCE_END_SILENCE,
-    Closing.TOO_LONG: service_pb2.UTTERANCE_END_LONGEST,
-    Closing.IDLE: service_pb2.UTTERANCE_END_STREAM,
-    Closing.EXPIRED: service_pb2.UTTERANCE_END_STREAM,
-    Closing.DRAINED: service_pb2.UTTERANCE_END_STREAM,
-}
 _VERSION = version("emotion2vec-server")
 _WARNING_CODES: dict[WarningCode, recognition_pb2.WarningCode] = {
     code: getattr(recognition_pb2, f"WARNING_CODE_{code.value}") for code in WarningCode
@@ -79,13 +61,13 @@ def recognize_message(answer: Answer, *, arrays: bool = True) -> service_pb2.Rec
     has no frames, embeddings and audio."""
     reply = service_pb2.RecognizeResponse(request_id=answer.request_id)
     result = answer.result if arrays else _without_arrays(answer.result)
-    _set_result(reply, result)
-    reply.metadata.CopyFrom(_metadata(answer))
+    set_result(reply, result)
+    reply.metadata.CopyFrom(metadata(answer))
     manifest = answer.model.manifest
     _set_frames(reply, result, manifest)
     for number, channel in enumerate(result.channels):
         message = reply.channel_results.add(channel=number)
-        _set_result(message, channel)
+        set_result(message, channel)
         _set_frames(message, channel, manifest)
     return reply
 
@@ -130,54 +112,7 @@ def _set_frames(reply: _FramedReply, result: Result, manifest: Manifest) -> None
         reply.frames.CopyFrom(frame_scores(result.frames, result.emotion.classes, manifest))
 
 
-def stream_response(opened: OpenStream, event: StreamEvent) -> service_pb2.StreamRecognizeResponse:
-    """The message for one event of a stream."""
-    manifest, classes = opened.model.manifest, opened.options.classes
-    rate = manifest.sample_rate
-    reply = service_pb2.StreamRecognizeResponse()
-    match event:
-        case Started():
-            reply.started.MergeFrom(_stream_started(opened, event))
-            return reply
-        case Frames():
-            scores = frame_scores(
-                classes.probabilities(event.logits),
-                classes,
-                manifest,
-                first_frame=event.first_frame,
-                start_seconds=event.start_sample / rate,
-                is_final=event.is_final,
-            )
-            reply.frames.MergeFrom(scores)
-        case Interim():
-            reply.interim.result.MergeFrom(emotion_result(classes.emotion(event.logits)))
-            reply.interim.start_offset.MergeFrom(duration(event.start_sample / rate))
-            reply.interim.end_offset.MergeFrom(duration(event.end_sample / rate))
-        case UtteranceAnswer():
-            reply.final.start_offset.MergeFrom(duration(event.start_sample / rate))
-            reply.final.end_offset.MergeFrom(duration(event.end_sample / rate))
-            reply.final.ended_by = _ENDED_BY[event.closing]
-            _fill(reply.final, event.answer)
-        case Speech():
-            reply.speech.type = (
-                service_pb2.SPEECH_EVENT_TYPE_START
-                if event.begins
-                else service_pb2.SPEECH_EVENT_TYPE_END
-            )
-            reply.speech.offset.MergeFrom(duration(event.sample / rate))
-        case HopChanged():
-            reply.warning.MergeFrom(_hop_warning(event, manifest))
-    reply.utterance_index = event.utterance
-    return reply
-
-
-def _fill(reply: service_pb2.RecognizeResponse | service_pb2.FinalResult, answer: Answer) -> None:
-    """Sets what both replies have, which is all but times in a stream and frames in a call."""
-    _set_result(reply, answer.result)
-    reply.metadata.CopyFrom(_metadata(answer))
-
-
-def _set_result(reply: _Reply, result: Result) -> None:
+def set_result(reply: _Reply, result: Result) -> None:
     if result.emotion is not None:
         reply.result.CopyFrom(emotion_result(result.emotion))
     if result.embedding is not None:
@@ -190,7 +125,7 @@ def _set_result(reply: _Reply, result: Result) -> None:
     reply.warnings.extend(map(warning, result.warnings))
 
 
-def _metadata(answer: Answer) -> recognition_pb2.ResponseMetadata:
+def metadata(answer: Answer) -> recognition_pb2.ResponseMetadata:
     return recognition_pb2.ResponseMetadata(
         model=answer.model.manifest.name,
         model_version=answer.model.manifest.version,
@@ -205,33 +140,6 @@ def _metadata(answer: Answer) -> recognition_pb2.ResponseMetadata:
         sample_rate_hertz=answer.source_rate,
         channel_count=answer.source_channels,
     )
-
-
-def _stream_started(opened: OpenStream, event: Started) -> service_pb2.StreamStarted:
-    framing, manifest = event.framing, opened.model.manifest
-    frame_seconds = framing.frame_hop / manifest.sample_rate
-    return service_pb2.StreamStarted(
-        request_id=opened.request_id,
-        model=manifest.name,
-        model_version=manifest.version,
-        window=duration(framing.window * frame_seconds),
-        hop=duration(framing.hop * frame_seconds),
-        lookahead=duration(framing.lookahead * frame_seconds),
-        frame_hop=duration(frame_seconds),
-        mode=service_pb2.STREAM_MODE_INCREMENTAL
-        if framing.incremental
-        else service_pb2.STREAM_MODE_WINDOWED,
-    )
-
-
-def _hop_warning(event: HopChanged, manifest: Manifest) -> recognition_pb2.Warning:
-    hop = event.hop * manifest.frame_hop / manifest.sample_rate
-    text = (
-        f"the server can't keep up: results come every {hop:g} s now"
-        if event.degraded
-        else f"the server has caught up: results come every {hop:g} s again"
-    )
-    return warning(RecognitionWarning(WarningCode.DEGRADED, text))
 
 
 def duration(seconds: float) -> Duration:

@@ -13,7 +13,8 @@ from google.protobuf.message import DecodeError, Message
 from emotion2vec_server.serving.config import Channels, Granularity, RecognitionConfig
 from emotion2vec_server.serving.long_recordings import RecordingConfig, RecordingMessage
 from emotion2vec_server.serving.recordings import RecordingRequest
-from emotion2vec_server.serving.streams import EndOfUtterance, StreamConfig, StreamRequest
+from emotion2vec_server.serving.stream_config import AlertConfig, EndOfUtterance, StreamConfig
+from emotion2vec_server.serving.streams import StreamRequest
 from emotion2vec_server.streaming.reader import EndUtterance, KeepAlive
 
 M = TypeVar("M", bound=Message)
@@ -122,6 +123,7 @@ def _stream_config(message: service_pb2.StreamConfig) -> StreamConfig:
         incremental=_INCREMENTAL[message.mode],
         streamed_final=_STREAMED_FINAL[message.final],
         end_of_utterance=_end_of_utterance(message),
+        alerts=_alerts(message),
     )
 
 
@@ -130,6 +132,18 @@ def _end_of_utterance(message: service_pb2.StreamConfig) -> EndOfUtterance | Non
         return None
     ends = message.end_of_utterance
     return EndOfUtterance(seconds(ends, "silence"), seconds(ends, "longest"))
+
+
+def _alerts(message: service_pb2.StreamConfig) -> AlertConfig | None:
+    if not message.HasField("alerts"):
+        return None
+    rule = message.alerts
+    if len(rule.labels) > _MOST_LABELS:
+        raise InvalidRequestError(
+            "config.alerts.labels", f"{len(rule.labels)} labels: name each that you want once"
+        )
+    probability = rule.probability if rule.HasField("probability") else None
+    return AlertConfig(tuple(rule.labels), probability, seconds(rule, "duration"))
 
 
 def recording_message(message: service_pb2.RecognizeRecordingRequest) -> RecordingMessage:

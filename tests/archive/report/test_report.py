@@ -97,7 +97,7 @@ def test_its_numbers_are_those_of_the_table(
         "madrid/<": "2",
     }
     assert visit.locator("#failures summary code").all_inner_texts() == ["INVALID_ARGUMENT"]
-    longest = max(one["end"] - one["start"] for row in table["alerts"].to_pylist() for one in row)
+    longest = max(one["end"] - one["start"] for row in scored["alerts"].to_pylist() for one in row)
     assert column(visit, "alerts", 4)[0] == f"{longest:.1f} s"
 
 

@@ -171,6 +171,22 @@ def _add_stream(
         help="run the model over whole utterances for their final results (the default), or take "
         "the mean of their frames",
     )
+    alerts = parser.add_argument_group("alerts")
+    alerts.add_argument(
+        "--alerts", action="store_true", help="tell when anger or disgust lasts; implied by these"
+    )
+    alerts.add_argument(
+        "--alert-labels", metavar="LABEL,...", type=_labels, help="(angry,disgusted)"
+    )
+    alerts.add_argument(
+        "--alert-probability",
+        metavar="SHARE",
+        type=float,
+        help="that they must reach together (0.5)",
+    )
+    alerts.add_argument(
+        "--alert-seconds", metavar="SECONDS", type=_seconds, help="that they must last (2)"
+    )
     windows = parser.add_argument_group("windows (the server's defaults)")
     windows.add_argument(
         "--mode",

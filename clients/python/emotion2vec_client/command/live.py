@@ -19,6 +19,7 @@ from emotion2vec_client.command.clock import clock
 from emotion2vec_client.command.colors import color_of
 from emotion2vec_client.events import (
     SpeechEdge,
+    StreamAlert,
     StreamEvent,
     StreamFinal,
     StreamFrames,
@@ -47,6 +48,7 @@ class LiveView:
         self._speaking = False
         self._about = "connecting"
         self._note = ""
+        self._alert = ""
         self._lock = threading.Lock()  # the picture is drawn by a thread of Live
         self._live = Live(
             get_renderable=self.picture,
@@ -69,6 +71,8 @@ class LiveView:
                 self._history.add(event.frames)
             case StreamSpeech():
                 self._speaking = event.edge is SpeechEdge.START
+            case StreamAlert():
+                self._alert = "" if event.has_ended else event.label
             case StreamWarning():
                 self._note = f"{event.warning.code.value}: {event.warning.message}"
             case StreamFinal():
@@ -101,6 +105,8 @@ class LiveView:
             f"[dim]{state}, {escape(self._about)}[/]"
         )
         parts: list[RenderableType] = [title, Text(), self._bars(), Text(), *self._strip(width)]
+        if self._alert:
+            parts.append(Text(f"  {self._alert} lasts", style="bold red"))
         if self._note:
             parts.append(Text(self._note, style="yellow"))
         return Group(*parts)

@@ -82,7 +82,7 @@ def _with_times(recognition: Recognition, over_time: Timeline) -> Figure:
     _waveform(wave, recognition)
     _leading(strip, over_time)
     _curves(curves, over_time)
-    _alerts(wave, curves, read(recognition).alerts)
+    _alerts(wave, curves, read(recognition).alerts or ())
     for axes in (wave, strip, curves):
         axes.set_xlim(over_time.edges[0], over_time.edges[-1])
     _time_axis(curves, float(over_time.edges[-1]))

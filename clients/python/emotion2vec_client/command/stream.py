@@ -26,7 +26,7 @@ from emotion2vec_client.command.sources import (
 from emotion2vec_client.command.terminal import Terminal, shown
 from emotion2vec_client.command.views import JsonView, LineView, View
 from emotion2vec_client.errors import RecognitionError
-from emotion2vec_client.events import EndOfUtterance, StreamEvent, StreamFinal
+from emotion2vec_client.events import AlertRule, EndOfUtterance, StreamEvent, StreamFinal
 
 STANDARD_INPUT = "-"
 FAILED = 1
@@ -105,6 +105,7 @@ def _events(arguments: Namespace, client: Client, source: Source) -> Iterator[St
         mode=arguments.mode,
         final=arguments.final,
         end_of_utterance=_end_of_utterance(arguments),
+        alerts=_alerts(arguments),
         model=arguments.model,
         allowed_labels=arguments.labels,
         timeout=arguments.timeout,
@@ -115,6 +116,14 @@ def _end_of_utterance(arguments: Namespace) -> EndOfUtterance | None:
     if arguments.end_of_utterance is None and arguments.longest is None:
         return None
     return EndOfUtterance(arguments.end_of_utterance, arguments.longest)
+
+
+def _alerts(arguments: Namespace) -> AlertRule | None:
+    rule = (arguments.alert_labels, arguments.alert_probability, arguments.alert_seconds)
+    if not arguments.alerts and rule == (None, None, None):
+        return None
+    labels, probability, seconds = rule
+    return AlertRule(labels or (), probability, seconds)
 
 
 def _view(arguments: Namespace, terminal: Terminal, name: str) -> View:

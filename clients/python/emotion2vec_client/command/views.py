@@ -9,6 +9,7 @@ import numpy as np
 
 from emotion2vec_client.command.terminal import Terminal
 from emotion2vec_client.events import (
+    StreamAlert,
     StreamEvent,
     StreamFinal,
     StreamFrames,
@@ -92,6 +93,11 @@ class LineView(_PlainView):
                 return "\n".join(lines)
             case StreamSpeech():
                 return f"speech   {event.offset:7.2f} s {event.edge.value}"
+            case StreamAlert():
+                span = f"alert    {event.start:7.2f} - {event.end:.2f} s"
+                label = self._terminal.paint(f"{event.label:<{_LABEL}}", event.label, 0)
+                state = "has ended" if event.has_ended else "lasts"
+                return f"{span}  {label} {event.probability:6.1%}  {state}"
             case StreamWarning():
                 return f"warning  {event.warning.code.value}: {event.warning.message}"
         return None

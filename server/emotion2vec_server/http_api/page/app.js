@@ -12,6 +12,7 @@ import { Library } from "./library.js";
 import { Live } from "./live.js";
 import { MicrophoneError } from "./microphone.js";
 import { problemOf } from "./problem.js";
+import { ALERT_LABELS } from "./readings.js";
 import { ResultView } from "./result.js";
 import { keep, keepToken, setting, token } from "./settings.js";
 import { Shelf } from "./shelf.js";
@@ -81,6 +82,17 @@ class Page {
       return_processed_audio: true,
       ...(setting("speechOnly") && { speech_only: true }),
     };
+  }
+
+  /** Those that can be alerted of while a stream goes on. */
+  _alertLabels() {
+    const labels = this._chosenModel()?.labels ?? [];
+    return labels.map(({ name }) => name).filter((name) => ALERT_LABELS.includes(name));
+  }
+
+  _chosenModel() {
+    const standard = this._models.find(({ is_default: isDefault }) => isDefault) ?? this._models[0];
+    return this._models.find(({ name }) => name === setting("model")) ?? standard;
   }
 
   _take(files) {
@@ -195,7 +207,7 @@ class Page {
 
   async _record() {
     if (this._live) return;
-    const live = new Live(this._api, this._streamConfig(), setting("kind"));
+    const live = new Live(this._api, this._streamConfig(), this._alertLabels(), setting("kind"));
     this._view?.close();
     this._view = null;
     this._live = live;
@@ -252,8 +264,7 @@ class Page {
   }
 
   _showModel() {
-    const standard = this._models.find(({ is_default: isDefault }) => isDefault) ?? this._models[0];
-    const chosen = this._models.find(({ name }) => name === setting("model")) ?? standard;
+    const chosen = this._chosenModel();
     if (!chosen) return;
     const select = byId("model");
     select.replaceChildren(

@@ -6,7 +6,7 @@ import { element, icon } from "./dom.js";
 import { FrameHistory } from "./frames.js";
 import { labelText, percent, t } from "./i18n.js";
 import { Microphone } from "./microphone.js";
-import { warningNote } from "./notes.js";
+import { alertNote, warningNote } from "./notes.js";
 import { Peaks } from "./peaks.js";
 import { readResult } from "./reply.js";
 import { ScoreBars } from "./scores.js";
@@ -23,14 +23,15 @@ const PATIENCE = 20_000; // milliseconds for the last events
  * result}; the last two are missing where the stream broke off.
  */
 export class Live extends EventTarget {
-  constructor(api, config, kind) {
+  constructor(api, config, alertLabels, kind) {
     super();
     this._api = api;
     this._config = config;
+    this._alertLabels = alertLabels;
     this._samples = [];
     this._frames = new FrameHistory();
     this._finals = [];
-    this._track = { duration: 0, live: SPAN, frames: this._frames, peaks: null };
+    this._track = { duration: 0, live: SPAN, frames: this._frames, peaks: null, alerts: [] };
     this._timeline = new Timeline();
     this._timeline.set(kind);
     this._build();
@@ -47,13 +48,15 @@ export class Live extends EventTarget {
       config: this._config,
       audio_config: { encoding: "AUDIO_ENCODING_LINEAR16", sample_rate_hertz: this.rate },
       interim_results: true,
+      ...(this._alertLabels.length && { alerts: { labels: this._alertLabels } }),
     });
     const on = (name, listener) => this._stream.addEventListener(name, ({ detail }) => listener(detail));
     on("started", () => this._say("live.listening"));
     on("frames", (frames) => this._took(frames));
     on("interim", (emotion) => this._runs(emotion));
     on("speech", (isSpeech) => this._speech(isSpeech));
-    on("warning", (warning) => (this._note.textContent = warningNote(warning).text));
+    on("alert", (alert) => this._alerted(alert));
+    on("warning", (warning) => this._tell(warningNote(warning)));
     on("final", (final) => this._finals.push(final));
     on("end", (error) => this._ended(error));
     this._stop.disabled = false;
@@ -118,6 +121,8 @@ export class Live extends EventTarget {
   _took(frames) {
     if (!frames) return;
     this._frames.add(frames);
+    const alert = this._track.alerts.at(-1);
+    if (alert && !alert.hasEnded) alert.end = this._frames.start + this._frames.count * this._frames.hop;
     if (!this._scores) {
       this._scores = new ScoreBars(frames.labels);
       this._bars.append(this._scores.element);
@@ -151,6 +156,20 @@ export class Live extends EventTarget {
   _speech(isSpeech) {
     this.element.classList.toggle("speaking", isSpeech);
     this._say(isSpeech ? "live.speech" : "live.listening");
+  }
+
+  /** An alert comes when it begins, and again when it ends: on the time line it grows between. */
+  _alerted(alert) {
+    const { alerts } = this._track;
+    if (alerts.at(-1)?.start === alert.start) alerts.pop();
+    alerts.push(alert);
+    this._tell(alertNote(alert));
+    this._timeline.grow();
+  }
+
+  _tell({ kind, text }) {
+    this._note.className = `live-note note ${kind}`;
+    this._note.replaceChildren(icon(kind), element("span", {}, text));
   }
 
   _say(key) {

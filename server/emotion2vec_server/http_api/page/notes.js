@@ -10,7 +10,7 @@ const LONG = 60; // seconds, beyond which changes a minute say more than their n
 
 /** A list of them; null where there is nothing to say. `goTo` is called with a time to go to. */
 export function notesOf(readings, warnings, goTo) {
-  const { alerts } = readings;
+  const alerts = readings.alerts ?? [];
   const notes = [
     ...(alerts.length > FEW ? [alertsNote(alerts, goTo)] : alerts.map(alertNote)),
     ...warnings.map(warningNote),
@@ -23,7 +23,7 @@ export function notesOf(readings, warnings, goTo) {
   return element("ul", { class: "notes", "aria-label": t("notes") }, ...items);
 }
 
-const alertNote = ({ start, end, probability }) => ({
+export const alertNote = ({ start, end, probability }) => ({
   kind: "alert",
   text: t("reading.alert", {
     labels: ALERT_LABELS.map(labelText).join(t("or")),

@@ -18,7 +18,7 @@ const ALERT_SECONDS = 2.0;
 
 /**
  * All that can be read from one result: `mixed` [first, second] or null, `stability` {seconds,
- * switches, perSecond, steady} or null without frames, `alerts` and `stretches` with start and end in
+ * switches, perSecond, steady} and `alerts` or null without frames, `stretches` with start and end in
  * seconds from the beginning of the audio, `labels` {label, peak, share, longest} of each label, none
  * without frames.
  */
@@ -26,14 +26,14 @@ export function read(result) {
   const mixed = mixedOf(result.emotion);
   const { frames } = result;
   if (!frames) {
-    return { mixed, stability: null, alerts: segmentAlerts(result.segments), stretches: [], labels: [] };
+    return { mixed, stability: null, alerts: null, stretches: [], labels: [] };
   }
   const smooth = smoothed(frames);
   const leading = leadingOf(smooth, frames);
   return {
     mixed,
     stability: stabilityOf(leading, frames.hop),
-    alerts: frameAlerts(frames, smooth),
+    alerts: alertsOf(frames, smooth),
     stretches: stretchesOf(leading, smooth, frames),
     labels: labelsOf(leading, smooth, frames),
   };
@@ -164,43 +164,26 @@ function edgesOf(leading) {
   return edges;
 }
 
-function frameAlerts({ labels, start, hop, count }, smooth) {
+function alertsOf({ labels, start, hop, count }, smooth) {
   const columns = ALERT_LABELS.map((label) => labels.indexOf(label));
   const scores = Array.from({ length: count }, (_, frame) =>
     columns.map((column) => (column < 0 ? 0 : smooth[frame * labels.length + column])),
   );
-  return alertsOf(scores, (first) => start + first * hop, (last) => start + last * hop);
-}
-
-function segmentAlerts(segments) {
-  const scores = segments.map(({ emotion }) =>
-    ALERT_LABELS.map(
-      (label) => emotion?.scores.find((score) => score.label === label)?.probability ?? 0,
-    ),
-  );
-  return alertsOf(scores, (first) => segments[first].start, (last) => segments[last - 1].end);
-}
-
-const sumOf = (values) => values.reduce((sum, value) => sum + value, 0);
-
-/**
- * Runs of `scores`, one list of the alert labels' probabilities a step, that are probable and long
- * enough; `startOf` and `endOf` give their seconds.
- */
-function alertsOf(scores, startOf, endOf) {
   return runsOf(scores.map((values) => sumOf(values) >= ALERT_PROBABILITY))
+    .filter(([first, last]) => (last - first) * hop >= ALERT_SECONDS)
     .map(([first, last]) => {
       const part = scores.slice(first, last);
       const sums = ALERT_LABELS.map((_, place) => sumOf(part.map((values) => values[place])));
       return {
-        start: startOf(first),
-        end: endOf(last),
+        start: start + first * hop,
+        end: start + last * hop,
         label: ALERT_LABELS[highest(sums)],
         probability: sumOf(sums) / part.length,
       };
-    })
-    .filter(({ start, end }) => end - start >= ALERT_SECONDS);
+    });
 }
+
+const sumOf = (values) => values.reduce((sum, value) => sum + value, 0);
 
 /** Half-open ranges of consecutive true values. */
 function runsOf(flags) {

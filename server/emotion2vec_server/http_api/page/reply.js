@@ -47,6 +47,13 @@ const readSegment = (segment) => ({
   emotion: readEmotion(segment.result),
 });
 
+export const readAlert = (alert) => ({
+  start: seconds(alert.start_offset),
+  end: seconds(alert.end_offset),
+  probability: alert.probability,
+  hasEnded: alert.has_ended,
+});
+
 const readEmbedding = (embedding) =>
   embedding?.values?.length
     ? { shape: embedding.shape, values: Float32Array.from(embedding.values) }

@@ -123,7 +123,7 @@ export class ResultView {
       frames,
       peaks: audio ? Peaks.of(audio, RATE) : null,
       stretches: readings.stretches.length ? readings.stretches : turnsOf(shown.segments),
-      alerts: readings.alerts,
+      alerts: readings.alerts ?? [],
     };
     this._readout = element("output", { class: "readout" });
     this._follow(frames);

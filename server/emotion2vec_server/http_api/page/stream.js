@@ -1,10 +1,10 @@
 // One live stream: samples in, events out.
 
 import { ApiError } from "./api.js";
-import { readEmotion, readFrames, readWarning } from "./reply.js";
+import { readAlert, readEmotion, readFrames, readWarning } from "./reply.js";
 
 /**
- * Fires "started", "frames", "interim", "speech" and "warning", "final" with what they bring as
+ * Fires "started", "frames", "interim", "speech", "alert" and "warning", "final" with what they bring as
  * `detail`; and last "end", with an error as `detail` or null.
  */
 export class Stream extends EventTarget {
@@ -40,6 +40,7 @@ export class Stream extends EventTarget {
     else if (event.frames) this._fire("frames", readFrames(event.frames));
     else if (event.interim) this._fire("interim", readEmotion(event.interim.result));
     else if (event.speech) this._fire("speech", event.speech.type === "SPEECH_EVENT_TYPE_START");
+    else if (event.alert) this._fire("alert", readAlert(event.alert));
     else if (event.warning) this._fire("warning", readWarning(event.warning));
     else if (event.final) this._fire("final", event.final);
   }
