@@ -113,7 +113,17 @@ DOORS = {
         Door(
             "emotion2vec.v1",
             "emotion2vec-protos",
-            {"aio_calls", "audio", "calls", "requests", "responses"},
+            {
+                "aio_calls",
+                "aio_pump",
+                "audio",
+                "calls",
+                "pump",
+                "requests",
+                "responses",
+                "tape",
+                "resumption",
+            },
         ),
         Door("google.protobuf", "protobuf", {"requests", "responses", "status"}),
         Door("google.rpc", "googleapis-common-protos", {"status"}),
