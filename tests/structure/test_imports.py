@@ -113,17 +113,7 @@ DOORS = {
         Door(
             "emotion2vec.v1",
             "emotion2vec-protos",
-            {
-                "aio_calls",
-                "aio_pump",
-                "audio",
-                "calls",
-                "pump",
-                "requests",
-                "responses",
-                "tape",
-                "resumption",
-            },
+            {"aio_calls", "audio", "calls", "reconnect", "requests", "responses"},
         ),
         Door("google.protobuf", "protobuf", {"requests", "responses", "status"}),
         Door("google.rpc", "googleapis-common-protos", {"status"}),
