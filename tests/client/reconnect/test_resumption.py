@@ -186,6 +186,33 @@ def test_what_is_lost_is_said() -> None:
     assert event.frames.start == pytest.approx(1.5)
 
 
+def test_a_mark_that_ended_nothing_is_not_taken_for_one_that_did() -> None:
+    stream = Resumption(AUDIO, awaits_speech=True)
+    stream.resume()
+    # Nobody speaks before the first mark.
+    for message in messages_of([RATE, None, RATE, None, RATE]):
+        stream.add(message)
+    heard = Recognition("", None, None, None, None, (), None, (), METADATA)
+    list(stream.take(StreamFinal(0, 0, 0.7, 2.0, heard, UtteranceEnd.CALLER)))
+    assert stream.resume() == 4
+    (event,) = stream.take(StreamFinal(0, 0, 0.0, 1.0, heard, UtteranceEnd.AUDIO))
+    assert isinstance(event, StreamFinal)
+    assert (event.start, event.end) == pytest.approx((2.0, 3.0))
+
+
+def test_what_is_lost_of_the_first_utterance_is_said_where_speech_is_awaited() -> None:
+    stream = Resumption(AUDIO, awaits_speech=True, kept_seconds=1.0)
+    stream.resume()
+    frames = Frames(("a", "b"), np.zeros((5, 2), np.float32), 0, 0.0, 0.02)
+    list(stream.take(StreamFrames(0, 0, frames)))
+    for message in messages_of([8_000] * 5):
+        stream.add(message)
+    stream.resume()
+    started = StreamStarted(0, 0, "", "m", "v", 3.0, 0.5, 0.4, 0.02, "windowed")
+    warning, _ = stream.take(started)
+    assert isinstance(warning, StreamWarning)
+
+
 def test_silence_that_belongs_to_no_utterance_is_no_loss() -> None:
     stream = Resumption(AUDIO, awaits_speech=True, kept_seconds=1.0)
     stream.resume()

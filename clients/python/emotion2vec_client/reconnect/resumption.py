@@ -35,6 +35,9 @@ KEPT_SECONDS = 330.0
 """Of audio: a server's longest utterance (300 s unless set otherwise), and what is on the way."""
 _NEAR = 0.1
 """Seconds: speech that is heard again may begin and end so much elsewhere."""
+_SLACK = 0.01
+"""Seconds: the server counts samples of its own rate, so that the end of an utterance is known to
+within a few of them."""
 
 Timed = TypeVar("Timed", StreamInterim, StreamFinal, StreamAlert)
 
@@ -98,7 +101,9 @@ class Resumption:
         self._tape.forget(position)
         lost = (self._tape.position - position) / self._rate
         if lost > 0:
-            was_silence = self._awaits_speech and not (self._is_speech or self._utterance_start)
+            was_silence = self._awaits_speech and not (
+                self._is_speech or self._utterance_start is not None
+            )
             self._lost = None if was_silence else self._warning(seconds, lost)
             seconds += lost
             self._settled = (self._tape.position, seconds)
@@ -179,12 +184,14 @@ class Resumption:
             for one in event.recognition.segments
         )
         position, seconds = self._settled
-        self._tape.forget(position)
+        position += round((event.end - seconds) * self._rate)
         if event.ended_by is UtteranceEnd.CALLER:
-            self._tape.forget_utterance()
+            length = round((event.end - event.start) * self._rate)
+            # Marks before its end have ended nothing, as nobody had spoken.
+            self._tape.forget(position - min(length // 2, round(_SLACK * self._rate)))
+            self._tape.forget_mark()
             position = self._tape.position
         else:
-            position += round((event.end - seconds) * self._rate)
             self._tape.forget(position)
         self._settled = (position, event.end)
         self._utterances = event.utterance + 1

@@ -36,13 +36,10 @@ class Tape:
         while self._kept > self._most:
             self._pop()
 
-    def forget_utterance(self) -> None:
-        """Forgets all up to the mark that ended an utterance: the first one behind some audio."""
-        begin = self.position
-        while self._messages:
-            is_mark = self._pop().WhichOneof("request") == "end_utterance"
-            if is_mark and self.position > begin:
-                return
+    def forget_mark(self) -> None:
+        """Forgets all up to the next end of an utterance, which goes too."""
+        while self._messages and self._pop().WhichOneof("request") != "end_utterance":
+            pass
 
     def forget(self, position: int) -> None:
         """Forgets what lies before a position, to whole samples."""
