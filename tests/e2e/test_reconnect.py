@@ -148,13 +148,35 @@ def test_without_it_a_lost_server_ends_the_stream(speech: Any) -> None:
         server.stop()
 
 
-def test_what_the_source_raises_is_raised(demo_server: RunningServer, speech: Any) -> None:
+@pytest.mark.parametrize("error", [OSError("the microphone is gone"), SystemExit(3)])
+def test_what_the_source_raises_is_raised(
+    demo_server: RunningServer, speech: Any, error: BaseException
+) -> None:
     def broken(number: int) -> None:
         if number == 10:
-            raise OSError("the microphone is gone")
+            raise error
 
-    with Client(demo_server.address) as client, pytest.raises(OSError, match="microphone is gone"):
+    with Client(demo_server.address) as client, pytest.raises(type(error)) as raised:
         listen(client, chunks(speech, broken))
+    assert raised.value is error
+
+
+def test_a_source_whose_task_is_cancelled_cancels_the_stream(demo_server: RunningServer) -> None:
+    async def source() -> AsyncIterator[Any]:
+        yield np.zeros(CHUNK, np.int16)
+        microphone = asyncio.get_running_loop().create_future()
+        microphone.cancel()
+        await microphone
+
+    async def run() -> None:
+        async with AsyncClient(demo_server.address) as client:
+            stream = client.stream(source(), sample_rate=RATE, reconnect=True)
+            with pytest.raises(asyncio.CancelledError):
+                async with asyncio.timeout(60):
+                    async for _ in stream:
+                        pass
+
+    asyncio.run(run())
 
 
 def test_a_file_can_not_be_gone_on_with() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from typing import Generic, Self, TypeVar
 
@@ -20,7 +21,7 @@ class Upload(Generic[Chunk, Message]):
     def __init__(self, config: Message, write: Callable[[Chunk], Iterable[Message]]) -> None:
         self._config = config
         self._write = write
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
 
     def messages(self, chunks: Iterable[Chunk]) -> Iterator[Message]:
         with self:
@@ -44,8 +45,8 @@ class Upload(Generic[Chunk, Message]):
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
-        # The generator's own end (GeneratorExit) and cancellation are no Exception and pass on.
-        if isinstance(error, Exception):
-            self._failure = error
-            return True
-        return False
+        # The generator's own end and a task's are no failures, and pass on.
+        if error is None or isinstance(error, (GeneratorExit, asyncio.CancelledError)):
+            return False
+        self._failure = error
+        return True

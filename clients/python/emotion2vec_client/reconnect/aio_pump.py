@@ -20,7 +20,7 @@ class AsyncPump:
         self._change = asyncio.Condition()
         self._wanted = 0
         """Number of the message that is waited for; no further one is asked of the caller."""
-        self._has_ended = False
+        self._has_ended = self._was_cancelled = False
         self._task = asyncio.create_task(self._run())
 
     async def call(self) -> AsyncIterator[StreamRecognizeRequest]:
@@ -40,14 +40,27 @@ class AsyncPump:
             self._wanted = number
             self._change.notify_all()
             await self._change.wait_for(lambda: self._has_ended or number < self._stream.end)
-            return self._stream.message(number) if number < self._stream.end else None
+            if number < self._stream.end:
+                return self._stream.message(number)
+            if self._was_cancelled:
+                raise asyncio.CancelledError
+            return None
 
     async def _run(self) -> None:
+        try:
+            await self._take_all()
+        except asyncio.CancelledError:
+            # By something that the caller's own iterator waited for: it is the stream's end too.
+            self._was_cancelled = True
+            raise
+        finally:
+            async with self._change:
+                self._has_ended = True
+                self._change.notify_all()
+
+    async def _take_all(self) -> None:
         async for message in self._messages:
             async with self._change:
                 self._stream.add(message)
                 self._change.notify_all()
                 await self._change.wait_for(lambda: self._wanted >= self._stream.end)
-        async with self._change:
-            self._has_ended = True
-            self._change.notify_all()
