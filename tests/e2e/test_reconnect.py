@@ -169,14 +169,12 @@ def test_a_source_whose_task_is_cancelled_cancels_the_stream(demo_server: Runnin
         await microphone
 
     async def run() -> None:
-        async with AsyncClient(demo_server.address) as client:
-            stream = client.stream(source(), sample_rate=RATE, reconnect=True)
-            with pytest.raises(asyncio.CancelledError):
-                async with asyncio.timeout(60):
-                    async for _ in stream:
-                        pass
+        async with AsyncClient(demo_server.address) as client, asyncio.timeout(60):
+            async for _ in client.stream(source(), sample_rate=RATE, reconnect=True):
+                pass
 
-    asyncio.run(run())
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(run())
 
 
 def test_a_file_can_not_be_gone_on_with() -> None:
