@@ -139,8 +139,8 @@ class Resumption:
 
     def _warning(self, start: float, lost: float) -> StreamWarning:
         text = (
-            f"{lost:.1f} s of audio from {start:.1f} s on are lost: the call broke off before their "
-            "final result, and they are too old to be sent again"
+            f"{lost:.1f} s of audio from {start:.1f} s on are lost: the call broke off before "
+            "their final result, and they are too old to be sent again"
         )
         loss = AudioLoss(stated=None, heard=start, lost=lost)
         warning = RecognitionWarning(WarningCode.TRUNCATED, text, loss)
