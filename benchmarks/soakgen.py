@@ -1,0 +1,288 @@
+"""The callers of a soak, a process of their own: a `Job` from stdin, an `Outcome` to stdout.
+
+Each stream is a caller of its own: its own connection, its own speech in chunks of 100 ms when they
+would have been spoken, in utterances of random lengths. All that it is told is checked as it comes.
+A second line on stdin says that the server is about to stop. Until then no stream may be ended by
+the server; from then on each one is, behind the final result of its open utterance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+from emotion2vec.v1 import audio_pb2, service_pb2
+
+from benchmarks.delays import CHUNK, StreamError
+from benchmarks.speech import SAMPLE_RATE, Int16, cut, recordings
+from benchmarks.streamgen import METHOD
+from benchmarks.tiling import Tiling
+
+STAGGER_SECONDS = 2.0
+"""Streams begin anywhere within it."""
+WORD_SECONDS = 10.0
+"""How much later than the server's ends the word may come that it stops."""
+Request = service_pb2.StreamRecognizeRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Times are in seconds; ranges are of uniform draws."""
+
+    address: str
+    staying: int
+    """Streams that live until the server stops."""
+    coming: int = 0
+    """Streams at once that leave, and are followed by others."""
+    life: tuple[float, float] = (5.0, 60.0)
+    """Of a stream that leaves."""
+    utterance: tuple[float, float] = (1.0, 12.0)
+    seed: int = 0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What was counted over all streams."""
+
+    frames: int = 0
+    """Final ones."""
+    utterances: int = 0
+    """With their final result."""
+    left: int = 0
+    """Streams that half-closed, and were told of all that they had sent."""
+    drained: int = 0
+    """Streams that the stopping server ended, behind the final result of all that it had heard."""
+    refused: int = 0
+    """Streams that came while it stopped."""
+    degraded: int = 0
+    """Streams that were told DEGRADED at any time."""
+    latest: float = 0.0
+    """By how many seconds a chunk was sent late at most."""
+    faults: list[str] = field(default_factory=list)
+
+    def add(self, other: Outcome) -> None:
+        """What another process counted."""
+        self.frames += other.frames
+        self.utterances += other.utterances
+        self.left += other.left
+        self.drained += other.drained
+        self.refused += other.refused
+        self.degraded += other.degraded
+        self.latest = max(self.latest, other.latest)
+        self.faults += other.faults
+
+
+class Stream:
+    """One caller: `play`, once."""
+
+    def __init__(self, job: Job, speech: Int16, random: np.random.Generator) -> None:
+        """`speech` goes on where it ends: its last chunk is its first one again."""
+        self._job = job
+        self._speech = speech
+        self._random = random
+        self._start = int(random.integers(len(speech)))
+        self._sent = 0
+        self.tiling = Tiling()
+        self.latest = 0.0
+
+    async def play(self, life: float | None) -> tuple[grpc.StatusCode, str]:
+        """Speaks for `life` seconds, or until the server ends the stream; returns its status,
+        and what it says of it.
+
+        Raises:
+            StreamError: something was lost or came twice.
+        """
+        # Or all channels of this process would share one connection.
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        async with grpc.aio.insecure_channel(self._job.address, options=options) as channel:
+            method: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(METHOD)
+            call = method()
+            sending = asyncio.create_task(self._send(call, life))
+            try:
+                await self._listen(call)
+            finally:
+                sending.cancel()
+                # Why a call failed is told where it is read.
+                with suppress(
+                    asyncio.CancelledError, asyncio.InvalidStateError, grpc.aio.AioRpcError
+                ):
+                    await sending
+            status, details = await call.code(), await call.details()
+        self.tiling.ended(self._sent if status is grpc.StatusCode.OK else None)
+        return status, details
+
+    async def _listen(self, call: grpc.aio.StreamStreamCall[bytes, bytes]) -> None:
+        with suppress(grpc.aio.AioRpcError):  # Its code is the call's.
+            while isinstance(data := await call.read(), bytes):
+                self.tiling.told(service_pb2.StreamRecognizeResponse.FromString(data))
+
+    async def _send(
+        self, call: grpc.aio.StreamStreamCall[bytes, bytes], life: float | None
+    ) -> None:
+        audio = audio_pb2.AudioConfig(
+            encoding=audio_pb2.AUDIO_ENCODING_LINEAR16, sample_rate_hertz=SAMPLE_RATE
+        )
+        config = service_pb2.StreamConfig(audio_config=audio, interim_results=True)
+        await call.write(Request(config=config).SerializeToString())
+        began = time.perf_counter()
+        ends = float("inf") if life is None else began + life
+        utterance_ends = began + self._random.uniform(*self._job.utterance)
+        while (due := began + self._sent / SAMPLE_RATE) < ends:
+            await asyncio.sleep(due - time.perf_counter())
+            self.latest = max(self.latest, time.perf_counter() - due)
+            at = (self._start + self._sent) % (len(self._speech) - CHUNK)
+            chunk = self._speech[at : at + CHUNK]
+            await call.write(Request(audio=chunk.tobytes()).SerializeToString())
+            self._sent += CHUNK
+            if due >= utterance_ends:
+                end = Request(end_utterance=service_pb2.EndUtterance())
+                await call.write(end.SerializeToString())
+                utterance_ends = due + self._random.uniform(*self._job.utterance)
+        await call.done_writing()
+
+
+class Crowd:
+    """All streams of one job."""
+
+    def __init__(self, job: Job) -> None:
+        """To be made within the event loop that runs it."""
+        self._job = job
+        speech = recordings()
+        self._speech = cut(speech, 0, len(speech) + CHUNK)
+        self._outcome = Outcome()
+        self._is_stopping = asyncio.Event()
+
+    async def run(self) -> Outcome:
+        """Returns when the server has ended all streams."""
+        job = self._job
+        async with asyncio.TaskGroup() as group:
+            for index in range(job.staying):
+                group.create_task(self._stay(np.random.default_rng([job.seed, index])))
+            for index in range(job.staying, job.staying + job.coming):
+                group.create_task(self._come_and_go(np.random.default_rng([job.seed, index])))
+        return self._outcome
+
+    def stop(self) -> None:
+        """The server is about to stop."""
+        self._is_stopping.set()
+
+    async def _stay(self, random: np.random.Generator) -> None:
+        await asyncio.sleep(random.uniform(0, STAGGER_SECONDS))
+        await self._play(random, life=None)
+
+    async def _come_and_go(self, random: np.random.Generator) -> None:
+        await asyncio.sleep(random.uniform(0, STAGGER_SECONDS))
+        while not self._is_stopping.is_set():
+            await self._play(random, life=random.uniform(*self._job.life))
+
+    async def _play(self, random: np.random.Generator, life: float | None) -> None:
+        outcome, stream = self._outcome, Stream(self._job, self._speech, random)
+        began = time.perf_counter()
+        try:
+            status, details = await stream.play(life)
+        except StreamError as error:
+            self._fault(began, str(error))
+            return
+        finally:
+            tiling = stream.tiling
+            outcome.frames += tiling.frames
+            outcome.utterances += tiling.utterances
+            outcome.degraded += tiling.is_degraded
+            outcome.latest = max(outcome.latest, stream.latest)
+        if status is grpc.StatusCode.OK:
+            outcome.left += 1
+        elif status is not grpc.StatusCode.UNAVAILABLE or not await self._stops():
+            self._fault(began, f"the server ended the stream: {status.name}, {details}")
+        elif tiling.utterances:
+            outcome.drained += 1
+        else:
+            outcome.refused += 1
+
+    async def _stops(self) -> bool:
+        """Whether the word comes that the server stops; it may come a little later than the end."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WORD_SECONDS):
+                await self._is_stopping.wait()
+        return self._is_stopping.is_set()
+
+    def _fault(self, began: float, what: str) -> None:
+        self._outcome.faults.append(f"{what}, {time.perf_counter() - began:.1f} s after it began")
+
+
+class Callers:
+    """A process that runs a job. `stop` and then `outcome`, or `kill`."""
+
+    def __init__(self, job: Job, log: Path) -> None:
+        with log.open("a", encoding="utf-8") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.soakgen"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+        self._log = log
+        self._say(json.dumps(asdict(job)))
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def stop(self) -> None:
+        """Says that the server is about to stop."""
+        self._say("stop")
+
+    def outcome(self) -> Outcome:
+        """Waits for the end.
+
+        Raises:
+            RuntimeError: the process failed.
+        """
+        output, _ = self._process.communicate()
+        if self._process.returncode:
+            raise RuntimeError(f"callers failed; see {self._log}")
+        return Outcome(**json.loads(output))
+
+    def kill(self) -> None:
+        """SIGKILL: no farewell to the server. Harmless on a process that has ended."""
+        self._process.kill()
+        self._process.communicate()
+
+    def _say(self, line: str) -> None:
+        assert self._process.stdin is not None
+        # One that has ended is noticed by its outcome.
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+
+
+async def _run(job: Job) -> Outcome:
+    crowd = Crowd(job)
+
+    async def listen() -> None:
+        await asyncio.to_thread(sys.stdin.readline)
+        crowd.stop()
+
+    listening = asyncio.create_task(listen())
+    outcome = await crowd.run()
+    await listening
+    return outcome
+
+
+def main() -> None:
+    fields: dict[str, Any] = json.loads(sys.stdin.readline())
+    ranges = {name: tuple(fields[name]) for name in ("life", "utterance")}
+    json.dump(asdict(asyncio.run(_run(Job(**{**fields, **ranges})))), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
