@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -140,6 +143,48 @@ def test_streams_that_say_nothing_leave_places_for_others(
         stream = service_pb2_grpc.EmotionRecognitionServiceStub(channel).StreamRecognize
         replies = list(stream(iter([config, kind(audio=SPEECH)]), timeout=UPLOAD_SECONDS))
     assert replies[-1].WhichOneof("event") == "final"
+
+
+def test_a_long_window_is_paid_for_before_it_is_filled(
+    start: Callable[..., RunningServer],
+) -> None:
+    server = start("--max-stream-bytes", "2000000")
+    kind = service_pb2.StreamRecognizeRequest
+
+    def opening(seconds: int) -> service_pb2.StreamRecognizeRequest:
+        window = {"seconds": seconds}
+        return kind(config=service_pb2.StreamConfig(audio_config=RAW, window=window))
+
+    with server.channel() as channel:
+        stream = service_pb2_grpc.EmotionRecognitionServiceStub(channel).StreamRecognize
+        with pytest.raises(grpc.RpcError) as refused:
+            list(stream(iter([opening(30)]), timeout=UPLOAD_SECONDS))
+        assert refused.value.code() is Code.RESOURCE_EXHAUSTED
+        assert "ask for a shorter window" in refused.value.details()
+        usual = stream(_open_for_ever(opening(3)), timeout=UPLOAD_SECONDS)
+        assert next(usual).WhichOneof("event") == "started"
+        assert 300_000 < state_bytes(server) < 1_000_000
+        # It is free again at once when the caller is gone.
+        usual.cancel()
+        until = time.monotonic() + UPLOAD_SECONDS
+        while state_bytes(server) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert state_bytes(server) == 0
+
+
+def _open_for_ever(
+    first: service_pb2.StreamRecognizeRequest,
+) -> Iterator[service_pb2.StreamRecognizeRequest]:
+    yield first
+    threading.Event().wait(UPLOAD_SECONDS)
+
+
+def state_bytes(server: RunningServer) -> float:
+    with urllib.request.urlopen(server.metrics_url, timeout=UPLOAD_SECONDS) as reply:
+        text = reply.read().decode()
+    found = re.search(r"^emotion2vec_stream_state_bytes (\S+)$", text, re.MULTILINE)
+    assert found is not None
+    return float(found[1])
 
 
 def test_messages_without_audio_are_no_sign_of_life(start: Callable[..., RunningServer]) -> None:

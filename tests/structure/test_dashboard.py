@@ -77,6 +77,7 @@ def test_the_metrics_cover_what_operators_ask(metrics: list[Metric]) -> None:
         "audio_seconds",
         "rejected",
         "active_streams",
+        "stream_state_bytes",
         "decoders",
         "failed_decoders",
         "queued_decoding",

@@ -113,7 +113,7 @@ DOORS = {
         Door(
             "emotion2vec.v1",
             "emotion2vec-protos",
-            {"aio_calls", "audio", "calls", "requests", "responses"},
+            {"aio_calls", "audio", "calls", "reconnect", "requests", "responses"},
         ),
         Door("google.protobuf", "protobuf", {"requests", "responses", "status"}),
         Door("google.rpc", "googleapis-common-protos", {"status"}),

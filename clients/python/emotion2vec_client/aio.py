@@ -21,6 +21,7 @@ from emotion2vec_client.connection import (
     deadline_of,
 )
 from emotion2vec_client.events import AlertRule, EndOfUtterance, FinalMode, StreamEvent, StreamMode
+from emotion2vec_client.reconnect.resumption import resumption_of
 from emotion2vec_client.requests import (
     Chunk,
     RecordingRequests,
@@ -161,6 +162,7 @@ class AsyncClient:
         allowed_labels: Sequence[str] = (),
         request_id: str = "",
         timeout: float | None = None,
+        reconnect: bool = False,
     ) -> AsyncGenerator[StreamEvent, None]:
         """As `Client.stream`, with an asynchronous iterator of chunks.
 
@@ -189,7 +191,10 @@ class AsyncClient:
             request_id=request_id,
         )
         upload = StreamUpload(first, lambda chunk: stream_messages(chunk, audio))
-        return self._calls.stream(upload, chunks, deadline_of(timeout))
+        if not reconnect:
+            return self._calls.stream(upload, chunks, deadline_of(timeout))
+        resumption = resumption_of(audio, awaits_speech=end_of_utterance is not None)
+        return self._calls.resumed_stream(upload, chunks, timeout, resumption)
 
     async def list_models(self, *, timeout: float | None = None) -> tuple[Model, ...]:
         """As `Client.list_models`."""

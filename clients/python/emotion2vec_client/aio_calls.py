@@ -16,7 +16,11 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
-from emotion2vec.v1.service_pb2 import GetModelRequest, ListModelsRequest
+from emotion2vec.v1.service_pb2 import (
+    GetModelRequest,
+    ListModelsRequest,
+    StreamRecognizeRequest,
+)
 from emotion2vec.v1.service_pb2_grpc import EmotionRecognitionServiceStub
 
 from emotion2vec_client import responses
@@ -26,6 +30,8 @@ from emotion2vec_client.ending import Ending
 from emotion2vec_client.errors import RecognitionError, TooLargeError, no_result
 from emotion2vec_client.events import StreamEvent
 from emotion2vec_client.health import HEALTH_METHOD, read_health, write_health_request
+from emotion2vec_client.reconnect.aio_pump import AsyncPump
+from emotion2vec_client.reconnect.resumption import Resumption
 from emotion2vec_client.requests import Chunk, RecordingRequests, StreamUpload, recording_message
 from emotion2vec_client.results import Health, Model, Recognition, RecordingPart
 from emotion2vec_client.retry import Tries
@@ -87,12 +93,37 @@ class AsyncCalls:
         chunks: AsyncIterable[Chunk],
         timeout: float | None,
     ) -> AsyncGenerator[StreamEvent, None]:
-        def start() -> Any:
-            return self._stub.StreamRecognize(
-                upload.messages_async(chunks), timeout=timeout, metadata=self._connection.metadata
-            )
+        return self._streamed(upload.messages_async(chunks), upload, timeout)
 
-        return self._received(start, upload, responses.stream_event)
+    async def resumed_stream(
+        self,
+        upload: StreamUpload,
+        chunks: AsyncIterable[Chunk],
+        timeout: float | None,
+        resumption: Resumption,
+    ) -> AsyncGenerator[StreamEvent, None]:
+        """A stream of as many calls as it takes."""
+        messages = upload.messages_async(chunks)
+        config = await anext(messages)
+        tries = self._connection.tries_of_stream(timeout)
+        pump = AsyncPump(messages, resumption)
+        try:
+            while True:
+                call = _after(config, pump.call())
+                try:
+                    async with aclosing(self._streamed(call, upload, tries.remaining())) as events:
+                        async for event in events:
+                            tries.got_through()
+                            for taken in resumption.take(event):
+                                yield taken
+                    return
+                except RecognitionError as error:
+                    pause = tries.pause(error)
+                    if pause is None:
+                        raise
+                await asyncio.sleep(pause)
+        finally:
+            await pump.close()
 
     async def list_models(self, timeout: float | None) -> tuple[Model, ...]:
         reply = await self._call(self._stub.ListModels, ListModelsRequest(), timeout)
@@ -188,6 +219,19 @@ class AsyncCalls:
 
         return self._received(start, upload, responses.recording_event)
 
+    def _streamed(
+        self,
+        messages: AsyncIterator[StreamRecognizeRequest],
+        upload: StreamUpload,
+        timeout: float | None,
+    ) -> AsyncGenerator[StreamEvent, None]:
+        def start() -> Any:
+            return self._stub.StreamRecognize(
+                messages, timeout=timeout, metadata=self._connection.metadata
+            )
+
+        return self._received(start, upload, responses.stream_event)
+
     async def _received(
         self,
         start: Callable[[], Any],
@@ -211,6 +255,14 @@ class AsyncCalls:
                 raise self._connection.translate(real) from error
         finally:
             call.cancel()
+
+
+async def _after(
+    first: StreamRecognizeRequest, others: AsyncIterator[StreamRecognizeRequest]
+) -> AsyncIterator[StreamRecognizeRequest]:
+    yield first
+    async for message in others:
+        yield message
 
 
 async def _in_thread(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any, TypeVar
 
 import grpc
-from emotion2vec.v1.service_pb2 import GetModelRequest, ListModelsRequest
+from emotion2vec.v1.service_pb2 import (
+    GetModelRequest,
+    ListModelsRequest,
+    StreamRecognizeRequest,
+)
 from emotion2vec.v1.service_pb2_grpc import EmotionRecognitionServiceStub
 
 from emotion2vec_client import responses
@@ -16,6 +21,8 @@ from emotion2vec_client.connection import Connection
 from emotion2vec_client.errors import RecognitionError, TooLargeError, no_result
 from emotion2vec_client.events import StreamEvent
 from emotion2vec_client.health import HEALTH_METHOD, read_health, write_health_request
+from emotion2vec_client.reconnect.pump import Pump
+from emotion2vec_client.reconnect.resumption import Resumption
 from emotion2vec_client.requests import Chunk, RecordingRequests, StreamUpload, recording_message
 from emotion2vec_client.results import Health, Model, Recognition, RecordingPart
 from emotion2vec_client.retry import Tries
@@ -72,12 +79,35 @@ class Calls:
         chunks: Iterable[Chunk],
         timeout: float | None,
     ) -> Generator[StreamEvent, None, None]:
-        def start() -> Any:
-            return self._stub.StreamRecognize(
-                upload.messages(chunks), timeout=timeout, metadata=self._connection.metadata
-            )
+        return self._streamed(upload.messages(chunks), upload, timeout)
 
-        return self._received(start, upload, responses.stream_event)
+    def resumed_stream(
+        self,
+        upload: StreamUpload,
+        chunks: Iterable[Chunk],
+        timeout: float | None,
+        resumption: Resumption,
+    ) -> Generator[StreamEvent, None, None]:
+        """A stream of as many calls as it takes."""
+        messages = upload.messages(chunks)
+        config = next(messages)
+        tries = self._connection.tries_of_stream(timeout)
+        pump = Pump(messages, resumption)
+        try:
+            while True:
+                call = itertools.chain([config], pump.call())
+                try:
+                    for event in self._streamed(call, upload, tries.remaining()):
+                        tries.got_through()
+                        yield from pump.take(event)
+                    return
+                except RecognitionError as error:
+                    pause = tries.pause(error)
+                    if pause is None:
+                        raise
+                time.sleep(pause)
+        finally:
+            pump.close()
 
     def list_models(self, timeout: float | None) -> tuple[Model, ...]:
         reply = self._call(self._stub.ListModels, ListModelsRequest(), timeout)
@@ -157,6 +187,19 @@ class Calls:
             )
 
         return self._received(start, upload, responses.recording_event)
+
+    def _streamed(
+        self,
+        messages: Iterator[StreamRecognizeRequest],
+        upload: StreamUpload,
+        timeout: float | None,
+    ) -> Generator[StreamEvent, None, None]:
+        def start() -> Any:
+            return self._stub.StreamRecognize(
+                messages, timeout=timeout, metadata=self._connection.metadata
+            )
+
+        return self._received(start, upload, responses.stream_event)
 
     def _received(
         self,

@@ -15,6 +15,7 @@ from emotion2vec_client.connection import (
     deadline_of,
 )
 from emotion2vec_client.events import AlertRule, EndOfUtterance, FinalMode, StreamEvent, StreamMode
+from emotion2vec_client.reconnect.resumption import resumption_of
 from emotion2vec_client.requests import (
     Chunk,
     RecordingRequests,
@@ -209,6 +210,7 @@ class Client:
         allowed_labels: Sequence[str] = (),
         request_id: str = "",
         timeout: float | None = None,
+        reconnect: bool = False,
     ) -> Generator[StreamEvent, None, None]:
         """Recognises live audio while it comes.
 
@@ -241,9 +243,15 @@ class Client:
             allowed_labels: score these labels only; all of them if empty.
             request_id: comes back in the first event.
             timeout: seconds that the whole stream may take; no limit if None.
+            reconnect: go on after a server that restarts or drains, a lost connection, or the
+                server's limit on the length of streams, as if there had been one stream: the audio
+                of the utterance under way (5.5 minutes at the most) is sent again, and what is lost
+                beyond that is said in a `StreamWarning`. Of raw samples only. How often it is
+                tried: see `RetryPolicy`, for each break.
 
         Raises:
-            RecognitionError: the stream failed. Streams are not tried again.
+            RecognitionError: the stream failed, and was not or could not be gone on with.
+            ValueError: the arguments don't fit each other.
             Exception: whatever `chunks` raises.
         """
         audio = stream_format(encoding, sample_rate, channels)
@@ -269,7 +277,10 @@ class Client:
             request_id=request_id,
         )
         upload = StreamUpload(first, lambda chunk: stream_messages(chunk, audio))
-        return self._calls.stream(upload, chunks, deadline_of(timeout))
+        if not reconnect:
+            return self._calls.stream(upload, chunks, deadline_of(timeout))
+        resumption = resumption_of(audio, awaits_speech=end_of_utterance is not None)
+        return self._calls.resumed_stream(upload, chunks, timeout, resumption)
 
     def list_models(self, *, timeout: float | None = None) -> tuple[Model, ...]:
         """The served models."""

@@ -108,6 +108,10 @@ class Connection:
         """The tries of a call with its own timeout, or with the client's."""
         return Tries(self.retry, deadline_of(self.timeout if timeout is None else timeout))
 
+    def tries_of_stream(self, timeout: float | None) -> Tries:
+        """The tries of a stream, which has no timeout unless it is given one."""
+        return Tries(self.retry, deadline_of(timeout))
+
     def tries_of(self, body: Body, timeout: float | None) -> Tries:
         """The tries of a call that sends so much, which the client's timeout is lengthened for."""
         seconds = self.timeout + body.seconds_allowed if timeout is None else timeout

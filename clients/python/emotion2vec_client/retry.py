@@ -68,6 +68,10 @@ class Tries:
         """Seconds until the call's deadline, 0 when it has passed; None without one."""
         return None if self._deadline is None else max(0.0, self._deadline - self._clock())
 
+    def got_through(self) -> None:
+        """What fails next is the first failure again."""
+        self._failed = 0
+
     def pause(self, error: RecognitionError) -> float | None:
         """Seconds to wait before the next try; None when `error` is the answer."""
         self._failed += 1

@@ -237,9 +237,10 @@ class Server:
             ),
             self._metrics,
             max_streams=settings.max_streams,
+            max_state_bytes=settings.max_stream_bytes,
             low_confidence=settings.low_confidence,
         )
-        self._metrics.streams(lambda: streams.open_count)
+        self._metrics.streams(lambda: streams.open_count, lambda: streams.state_bytes)
         return streams
 
 

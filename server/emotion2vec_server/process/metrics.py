@@ -104,6 +104,11 @@ class Metrics:
         self._active_streams = Gauge(
             "emotion2vec_active_streams", "Live streams open now.", registry=registry
         )
+        self._stream_state = Gauge(
+            "emotion2vec_stream_state_bytes",
+            "What open live streams keep of the audio before, at the most.",
+            registry=registry,
+        )
         self._decoding = Gauge(
             "emotion2vec_queued_decoding",
             "Pieces of work that wait for a decoding thread.",
@@ -175,9 +180,11 @@ class Metrics:
         self._requests[door, method, status].inc()
         self._request_seconds[door, method].observe(seconds)
 
-    def streams(self, active: Callable[[], int]) -> None:
-        """Registers how to ask for the number of open streams; asked when scraped."""
+    def streams(self, active: Callable[[], int], state_bytes: Callable[[], int]) -> None:
+        """Registers how to ask for the number of open streams, and for their state; asked when
+        scraped."""
         self._active_streams.set_function(active)
+        self._stream_state.set_function(state_bytes)
 
     def decoding(self, waiting: Callable[[], int]) -> None:
         """Registers how to ask how much waits for a thread that decodes; asked when scraped."""

@@ -18,18 +18,18 @@ class Places:
         self.taken = 0
         """By all callers."""
 
-    def take(self, caller: str) -> bool:
-        """Takes a place for a caller; False where there is none, or none for this one."""
+    def take(self, caller: str, count: int = 1) -> bool:
+        """Takes so many for a caller; False where they are not there, or not for this one."""
         left = self._count - self.taken
-        if left < 1 or self._held[caller] > SHARE * left:
+        if left < count or self._held[caller] > SHARE * left:
             return False
-        self._held[caller] += 1
-        self.taken += 1
+        self._held[caller] += count
+        self.taken += count
         return True
 
-    def give_back(self, caller: str) -> None:
-        """A place that was taken is free again."""
-        self.taken -= 1
-        self._held[caller] -= 1
+    def give_back(self, caller: str, count: int = 1) -> None:
+        """So many that were taken are free again."""
+        self.taken -= count
+        self._held[caller] -= count
         if not self._held[caller]:
             del self._held[caller]

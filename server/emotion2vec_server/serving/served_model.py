@@ -66,6 +66,16 @@ class ServedModel:
             raise ValueError("the bundle has no step graph")
         return State(self._steps.shape(left))
 
+    def state_bytes(self, left: int, provisional: int) -> int:
+        """Of such a state, with so many provisional frames, when it is full.
+
+        Raises:
+            ValueError: the model has no steps.
+        """
+        if self._steps is None:
+            raise ValueError("the bundle has no step graph")
+        return self._steps.shape(left).bytes(provisional)
+
     async def step(
         self, state: State, samples: Float32, *, frames: int, caller: str = ""
     ) -> Completed[StepOutput]:

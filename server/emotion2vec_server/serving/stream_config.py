@@ -72,6 +72,15 @@ class OpenStream:
     audio: AudioSpec
     stream_options: StreamOptions
 
+    @property
+    def state_bytes(self) -> int:
+        """What the stream keeps of the audio before, at the most: keys and values, or a window."""
+        framing = self.stream_options.framing
+        if framing.incremental:
+            return self.model.state_bytes(framing.window, framing.hop + framing.lookahead)
+        begin, end = framing.span(0, framing.window)
+        return 4 * (end - begin)
+
 
 def settle(asked: StreamConfig, catalog: Catalog, longest_utterance: float) -> OpenStream:
     """The stream that is asked for; utterances have `longest_utterance` seconds at the most.

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Executor
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -90,6 +90,7 @@ class Streams:
         observer: Observer,
         *,
         max_streams: int,
+        max_state_bytes: int,
         low_confidence: float,
     ) -> None:
         """`executor` runs what would block the event loop."""
@@ -99,6 +100,8 @@ class Streams:
         self._limits = limits
         self._observer = observer
         self._places = Places(max_streams)
+        self._state = Places(max_state_bytes)
+        """In bytes."""
         self._low_confidence = low_confidence
         self._open: set[Session] = set()
         self._opening: set[asyncio.Timeout] = set()
@@ -109,6 +112,11 @@ class Streams:
     def open_count(self) -> int:
         """Streams that are open."""
         return len(self._open)
+
+    @property
+    def state_bytes(self) -> int:
+        """What open streams may hold of the audio before, at the most."""
+        return self._state.taken
 
     def drain(self, grace: float) -> None:
         """Lets each stream finish its utterance, within `grace` seconds."""
@@ -147,9 +155,24 @@ class Streams:
         try:
             with self._uploads.count(caller.name, requests) as counted:
                 opened = self._settle(await self._first(counted))
-                await self._converse(opened, caller, counted, render, write)
+                with self._state_of(opened, caller):
+                    await self._converse(opened, caller, counted, render, write)
         finally:
             self._places.give_back(caller.name)
+
+    @contextmanager
+    def _state_of(self, opened: OpenStream, caller: Caller) -> Iterator[None]:
+        size = opened.state_bytes
+        if not self._state.take(caller.name, size):
+            raise OverloadedError(
+                f"this stream would keep {size / 1e6:.1f} MB of what it has heard, for which the "
+                "streams of this server have no room left: ask for a shorter window, or try again",
+                RETRY_SECONDS,
+            )
+        try:
+            yield
+        finally:
+            self._state.give_back(caller.name, size)
 
     async def _converse(
         self,

@@ -148,6 +148,11 @@ def _add_stream(
     parser.add_argument(
         "--realtime", action="store_true", help="play PATH at its own speed; Ctrl-C ends it"
     )
+    parser.add_argument(
+        "--reconnect",
+        action="store_true",
+        help="go on after a server that restarts; of the microphone and raw samples",
+    )
     parser.add_argument("--json", action="store_true", help="one line of JSON for each event")
     parser.add_argument(
         "--interim", action="store_true", help="show running results of the utterance too"

@@ -109,6 +109,7 @@ def _events(arguments: Namespace, client: Client, source: Source) -> Iterator[St
         model=arguments.model,
         allowed_labels=arguments.labels,
         timeout=arguments.timeout,
+        reconnect=arguments.reconnect,
     )
 
 

@@ -1,0 +1,1 @@
+"""A stream that outlives its calls."""
