@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any
 import grpc
 import numpy as np
 from emotion2vec.v1 import audio_pb2, service_pb2
+from emotion2vec_client.ending import Ending
 
 from benchmarks.delays import CHUNK, StreamError
 from benchmarks.speech import SAMPLE_RATE, Int16, cut, recordings
@@ -94,9 +96,8 @@ class Stream:
         self.tiling = Tiling()
         self.latest = 0.0
 
-    async def play(self, life: float | None) -> tuple[grpc.StatusCode, str]:
-        """Speaks for `life` seconds, or until the server ends the stream; returns its status,
-        and what it says of it.
+    async def play(self, life: float | None) -> grpc.aio.AioRpcError | None:
+        """Speaks for `life` seconds, or until the server ends the stream; returns its error.
 
         Raises:
             StreamError: something was lost or came twice.
@@ -105,34 +106,25 @@ class Stream:
         options = [("grpc.use_local_subchannel_pool", 1)]
         async with grpc.aio.insecure_channel(self._job.address, options=options) as channel:
             method: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(METHOD)
-            call = method()
-            sending = asyncio.create_task(self._send(call, life))
+            call = method(self._requests(life))
+            ending = Ending(call)
+            error = None
             try:
-                await self._listen(call)
+                async for data in call:
+                    self.tiling.told(service_pb2.StreamRecognizeResponse.FromString(data))
+            except grpc.aio.AioRpcError as raised:
+                error = await ending.of(raised)
             finally:
-                sending.cancel()
-                # Why a call failed is told where it is read.
-                with suppress(
-                    asyncio.CancelledError, asyncio.InvalidStateError, grpc.aio.AioRpcError
-                ):
-                    await sending
-            status, details = await call.code(), await call.details()
-        self.tiling.ended(self._sent if status is grpc.StatusCode.OK else None)
-        return status, details
+                call.cancel()
+        self.tiling.ended(None if error else self._sent)
+        return error
 
-    async def _listen(self, call: grpc.aio.StreamStreamCall[bytes, bytes]) -> None:
-        with suppress(grpc.aio.AioRpcError):  # Its code is the call's.
-            while isinstance(data := await call.read(), bytes):
-                self.tiling.told(service_pb2.StreamRecognizeResponse.FromString(data))
-
-    async def _send(
-        self, call: grpc.aio.StreamStreamCall[bytes, bytes], life: float | None
-    ) -> None:
+    async def _requests(self, life: float | None) -> AsyncIterator[bytes]:
         audio = audio_pb2.AudioConfig(
             encoding=audio_pb2.AUDIO_ENCODING_LINEAR16, sample_rate_hertz=SAMPLE_RATE
         )
         config = service_pb2.StreamConfig(audio_config=audio, interim_results=True)
-        await call.write(Request(config=config).SerializeToString())
+        yield Request(config=config).SerializeToString()
         began = time.perf_counter()
         ends = float("inf") if life is None else began + life
         utterance_ends = began + self._random.uniform(*self._job.utterance)
@@ -140,14 +132,11 @@ class Stream:
             await asyncio.sleep(due - time.perf_counter())
             self.latest = max(self.latest, time.perf_counter() - due)
             at = (self._start + self._sent) % (len(self._speech) - CHUNK)
-            chunk = self._speech[at : at + CHUNK]
-            await call.write(Request(audio=chunk.tobytes()).SerializeToString())
             self._sent += CHUNK
+            yield Request(audio=self._speech[at : at + CHUNK].tobytes()).SerializeToString()
             if due >= utterance_ends:
-                end = Request(end_utterance=service_pb2.EndUtterance())
-                await call.write(end.SerializeToString())
+                yield Request(end_utterance=service_pb2.EndUtterance()).SerializeToString()
                 utterance_ends = due + self._random.uniform(*self._job.utterance)
-        await call.done_writing()
 
 
 class Crowd:
@@ -188,9 +177,9 @@ class Crowd:
         outcome, stream = self._outcome, Stream(self._job, self._speech, random)
         began = time.perf_counter()
         try:
-            status, details = await stream.play(life)
-        except StreamError as error:
-            self._fault(began, str(error))
+            error = await stream.play(life)
+        except StreamError as lost:
+            self._fault(began, str(lost))
             return
         finally:
             tiling = stream.tiling
@@ -198,10 +187,11 @@ class Crowd:
             outcome.utterances += tiling.utterances
             outcome.degraded += tiling.is_degraded
             outcome.latest = max(outcome.latest, stream.latest)
-        if status is grpc.StatusCode.OK:
+        if error is None:
             outcome.left += 1
-        elif status is not grpc.StatusCode.UNAVAILABLE or not await self._stops():
-            self._fault(began, f"the server ended the stream: {status.name}, {details}")
+        elif error.code() is not grpc.StatusCode.UNAVAILABLE or not await self._stops():
+            ended = f"{error.code().name}, {error.details()}"
+            self._fault(began, f"the server ended the stream: {ended}")
         elif tiling.utterances:
             outcome.drained += 1
         else:
