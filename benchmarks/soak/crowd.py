@@ -1,4 +1,4 @@
-"""The callers of a soak, a process of their own: a `Job` from stdin, an `Outcome` to stdout.
+"""Streams of a soak, a process of their own: a `Job` from stdin, an `Outcome` to stdout.
 
 Each stream is a caller of its own: its own connection, its own speech in chunks of 100 ms when they
 would have been spoken, in utterances of random lengths. All that it is told is checked as it comes.
@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -25,9 +23,9 @@ from emotion2vec.v1 import audio_pb2, service_pb2
 from emotion2vec_client.ending import Ending
 
 from benchmarks.delays import CHUNK, StreamError
+from benchmarks.soak.tiling import Tiling
 from benchmarks.speech import SAMPLE_RATE, Int16, cut, recordings
 from benchmarks.streamgen import METHOD
-from benchmarks.tiling import Tiling
 
 STAGGER_SECONDS = 2.0
 """Streams begin anywhere within it."""
@@ -116,7 +114,10 @@ class Stream:
                 error = await ending.of(raised)
             finally:
                 call.cancel()
-        self.tiling.ended(None if error else self._sent)
+        try:
+            self.tiling.ended(None if error else self._sent)
+        except StreamError as lost:
+            raise StreamError(f"{lost}, at the end: {_shown(error)}") from error
         return error
 
     async def _requests(self, life: float | None) -> AsyncIterator[bytes]:
@@ -190,8 +191,7 @@ class Crowd:
         if error is None:
             outcome.left += 1
         elif error.code() is not grpc.StatusCode.UNAVAILABLE or not await self._stops():
-            ended = f"{error.code().name}, {error.details()}"
-            self._fault(began, f"the server ended the stream: {ended}")
+            self._fault(began, f"the server ended the stream: {_shown(error)}")
         elif tiling.utterances:
             outcome.drained += 1
         else:
@@ -208,51 +208,8 @@ class Crowd:
         self._outcome.faults.append(f"{what}, {time.perf_counter() - began:.1f} s after it began")
 
 
-class Callers:
-    """A process that runs a job. `stop` and then `outcome`, or `kill`."""
-
-    def __init__(self, job: Job, log: Path) -> None:
-        with log.open("a", encoding="utf-8") as errors:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.soakgen"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-            )
-        self._log = log
-        self._say(json.dumps(asdict(job)))
-
-    @property
-    def has_ended(self) -> bool:
-        return self._process.poll() is not None
-
-    def stop(self) -> None:
-        """Says that the server is about to stop."""
-        self._say("stop")
-
-    def outcome(self) -> Outcome:
-        """Waits for the end.
-
-        Raises:
-            RuntimeError: the process failed.
-        """
-        output, _ = self._process.communicate()
-        if self._process.returncode:
-            raise RuntimeError(f"callers failed; see {self._log}")
-        return Outcome(**json.loads(output))
-
-    def kill(self) -> None:
-        """SIGKILL: no farewell to the server. Harmless on a process that has ended."""
-        self._process.kill()
-        self._process.communicate()
-
-    def _say(self, line: str) -> None:
-        assert self._process.stdin is not None
-        # One that has ended is noticed by its outcome.
-        with suppress(BrokenPipeError):
-            self._process.stdin.write(line + "\n")
-            self._process.stdin.flush()
+def _shown(error: grpc.aio.AioRpcError | None) -> str:
+    return f"{error.code().name}, {error.details()}" if error else "OK"
 
 
 async def _run(job: Job) -> Outcome:
