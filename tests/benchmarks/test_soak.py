@@ -1,9 +1,8 @@
-"""The soak notices what is lost or comes twice, and runs a real server to its end."""
+"""The soak notices what is lost, comes twice, or grows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from benchmarks.delays import FRAME_FIELD, FRAME_HOP, StreamError
 from benchmarks.soak.crowd import Outcome
 from benchmarks.soak.report import write
 from benchmarks.soak.result import Look, Plan, Soak
-from benchmarks.soak.run import run
 from benchmarks.soak.tiling import Tiling
 from benchmarks.speech import SAMPLE_RATE
 
@@ -116,23 +114,8 @@ def test_the_verdict(result: Soak, faults: list[str]) -> None:
     assert all(text in fault for text, fault in zip(faults, found, strict=True))
 
 
-def test_a_short_soak(tmp_path: Path) -> None:
-    """On a real server: streams leave, are killed with their process, and are drained."""
-    brief = Plan(
-        streams=10,
-        seconds=5.0,
-        life=(1.0, 2.0),
-        utterance=(0.3, 1.0),
-        victims_life=(0.0, 3.0),
-        between=0.5,
-    )
-    result = run(brief, tmp_path)
-    assert result.outcome.faults == []
-    assert result.killed > 0
-    assert result.outcome.left > 0
-    assert result.outcome.drained >= brief.staying
-    assert result.outcome.utterances > brief.streams
-    text = write(result, tmp_path).read_text()
-    assert f"| final frames | {result.outcome.frames:,} |" in text
-    assert "| 100 % |" in text
-    assert "No fault." in write(replace(result, looks=[]), tmp_path).read_text()
+def test_the_report_shows_memory_and_faults(tmp_path: Path) -> None:
+    text = write(soak(lambda second: 100 * 2**20, active=11), tmp_path).read_text()
+    assert "| 75 % | 890 | 100 | 9 | 11 |" in text
+    assert "- 11 streams were open at once, where 10 lived" in text
+    assert "No fault." in write(soak(lambda second: 3e8), tmp_path).read_text()
