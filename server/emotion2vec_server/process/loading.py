@@ -18,8 +18,10 @@ from emotion2vec_runtime.recognition.runner import Clip, ClipOutput, Runner
 
 from emotion2vec_server.batching.batcher import Batcher, BatchLimits, BatchRun
 from emotion2vec_server.batching.cost import CostModel, measure
+from emotion2vec_server.process import memory
 from emotion2vec_server.process.cores import available_cores, share_cores
 from emotion2vec_server.process.hub_models import bundle_directory
+from emotion2vec_server.process.memory import ModelMemory, memory_of
 from emotion2vec_server.process.metrics import Metrics
 from emotion2vec_server.process.priority import give_way
 from emotion2vec_server.process.settings import Settings
@@ -80,7 +82,9 @@ def load_models(
         )
     bundles = [load_bundle(directory) for directory in directories or [DEMO_BUNDLE]]
     _refuse_equal_names(bundles)
-    return [_load(bundle, settings, metrics, on_failing) for bundle in bundles]
+    loaded = [_load(bundle, settings, metrics, on_failing) for bundle in bundles]
+    memory.say([need for _, need in loaded], settings, memory.available_memory())
+    return [model for model, _ in loaded]
 
 
 def _load(
@@ -88,7 +92,7 @@ def _load(
     settings: Settings,
     metrics: Metrics,
     on_failing: Callable[[str, str | None], None],
-) -> ServedModel:
+) -> tuple[ServedModel, ModelMemory]:
     manifest = bundle.manifest
     share = share_cores(available_cores(), instances=settings.instances, threads=settings.threads)
     backend = load_backend(
@@ -103,11 +107,20 @@ def _load(
     runner = Runner(backend)
     steps = load_steps(bundle, backend, threads=share.pool)
     limits = _limits(settings, manifest)
+    instances = settings.instances or provider.instances or share.instances
+    need = memory_of(
+        bundle,
+        backend.precision,
+        provider,
+        has_steps=steps is not None,
+        instances=instances,
+        settings=settings,
+    )
     batcher = Batcher(
         WorkRunner(runner, steps),
         _warm_up(runner, provider, limits, manifest),
         limits,
-        instances=settings.instances or provider.instances or share.instances,
+        instances=instances,
         observer=ModelObserver(manifest.name, metrics, on_failing),
     )
     frame_seconds = manifest.frame_hop / manifest.sample_rate
@@ -116,7 +129,7 @@ def _load(
         requests=lambda: batcher.waiting,
         seconds=lambda: batcher.waiting_frames * frame_seconds,
     )
-    return ServedModel(
+    model = ServedModel(
         manifest,
         batcher,
         precision=backend.precision,
@@ -125,6 +138,7 @@ def _load(
         overlap=round(settings.window_overlap_seconds * manifest.sample_rate),
         steps=steps,
     )
+    return model, need
 
 
 def _limits(settings: Settings, manifest: Manifest) -> BatchLimits:
