@@ -56,6 +56,14 @@ class Machine:
         has_int8 = any("VNNI" in name or "int8" in name for name in self.instructions)
         return ", ".join(self.instructions if has_int8 else (*self.instructions, "no VNNI"))
 
+    @property
+    def summary(self) -> str:
+        """Where, and with which versions, in two lines."""
+        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        return f"""{self.cores} cores of {self.processor} ({self.instruction_set}), \
+{self.memory_gib:g} GiB, {", ".join(self.cards) or "no GPU"}, {self.system}.
+Python {self.python}, {versions}."""
+
 
 def describe() -> Machine:
     """This machine, now."""

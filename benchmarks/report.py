@@ -71,13 +71,10 @@ def write(results: Results, directory: Path) -> Path:
 
 def _head(results: Results) -> str:
     machine = results.machine
-    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
     form = "short form" if results.short else "full form"
     return f"""# Benchmarks
 
 {machine.date}, {form}, seed {results.seed}.
-{machine.cores} cores of {machine.processor} ({machine.instruction_set}), \
-{machine.memory_gib:g} GiB, {", ".join(machine.cards) or "no GPU"}, {machine.system}.
-Python {machine.python}, {versions}.
+{machine.summary}
 Load average before the run: {machine.busy:.2f}. All processes share these cores, the load
 generator's too, so ratios within one table say more than its absolute figures."""
