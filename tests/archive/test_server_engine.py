@@ -14,8 +14,8 @@ from emotion2vec_archive.recording import Recording
 from emotion2vec_archive.row import Per
 from emotion2vec_archive.server_engine import ServerEngine, Wish
 from emotion2vec_archive.servers import NamedServer, OwnServer
-from emotion2vec_archive.sources import SHORT_BYTES
 from emotion2vec_client import AsyncClient, Health, Recognition, UnavailableError
+from emotion2vec_client.audio import SHORT_BYTES
 from emotion2vec_client.results import Metadata
 
 METADATA = Metadata("demo", "1", "fp32", "cpu", 1.0, 0.0, 0.0, 0.0, 1)
