@@ -25,6 +25,9 @@ _TETHER = "emotion2vec_server.process.tether"
 """Ends the server with us, however we end."""
 _SERVING = re.compile(r"serving on (\S+:\d+)")
 _STOP_SECONDS = 30.0
+_CHUNK_BYTES = 1 << 16
+_LINE_BYTES = 1 << 10
+"""Of a line of the server's log, what is looked at."""
 _STARTS = 20
 """Of one server in a run, before something is taken to be wrong with it."""
 
@@ -140,17 +143,27 @@ class OwnServer:
     ) -> None:
         """Reads what it says: the address, and its last words."""
         assert process.stderr is not None  # noqa: S101 - a pipe
+        rest = b""
         with self._log.open("ab") as log:
-            while line := await process.stderr.readline():
-                log.write(line)
+            # Not readline: it raises at a line of more than 64 KiB.
+            while chunk := await process.stderr.read(_CHUNK_BYTES):
+                log.write(chunk)
                 log.flush()
-                text = line.decode("utf-8", "replace").strip()
-                self._said.append(text)
-                if (found := _SERVING.search(text)) and not serving.done():
-                    serving.set_result(found[1])
+                *lines, rest = (rest + chunk).split(b"\n")
+                rest = rest[:_LINE_BYTES]
+                for line in lines:
+                    self._hear(line, serving)
+        if rest:
+            self._hear(rest, serving)
         await process.wait()
         if not serving.done():
             serving.set_result(None)
+
+    def _hear(self, line: bytes, serving: asyncio.Future[str | None]) -> None:
+        text = line[:_LINE_BYTES].decode("utf-8", "replace").strip()
+        self._said.append(text)
+        if (found := _SERVING.search(text)) and not serving.done():
+            serving.set_result(found[1])
 
     def _last_words(self) -> str:
         return " / ".join(self._said) or "it said nothing"

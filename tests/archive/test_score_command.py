@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from emotion2vec_archive.report.reading import read_table
 from emotion2vec_client import Client
 
 from tests.e2e.conftest import RunningServer, start_server
@@ -111,6 +112,22 @@ def test_csv_and_json_lines_hold_the_same(server: RunningServer, tmp_path: Path)
             elif value is None:
                 assert (one[name], other[name]) == ("", None)
         assert len(json.loads(one["alerts"])) == len(other["alerts"]) == len(row["alerts"])
+
+
+def test_no_cell_of_csv_opens_as_a_formula(server: RunningServer, tmp_path: Path) -> None:
+    names = ["=1+2.flac", "-a.flac", "@b.flac", "'=c.flac", "'d.flac", "e=f.flac"]
+    for name in names:
+        shutil.copy(EXAMPLES[0], tmp_path / name)
+    table = tmp_path / "table.csv"
+    command = [*COMMAND, "--list", "-", "--server", server.address, "--output", str(table)]
+    subprocess.run(
+        command, check=True, capture_output=True, text=True, input="\n".join(names), cwd=tmp_path
+    )
+    with table.open(encoding="utf-8", newline="") as file:
+        cells = [cell for row in csv.reader(file) for cell in row]
+    assert {"'=1+2.flac", "'-a.flac", "'@b.flac", "''=c.flac", "'d.flac", "e=f.flac"} <= set(cells)
+    assert not [cell for cell in cells if cell[:1] in {"=", "+", "-", "@"}]
+    assert sorted(read_table(table)["path"].to_pylist()) == sorted(names)
 
 
 def test_embeddings_and_frames(server: RunningServer, tmp_path: Path) -> None:

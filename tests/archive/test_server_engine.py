@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import fsspec
 import grpc
-from emotion2vec_archive.engine import ModelInfo
+import pytest
+from emotion2vec_archive.engine import EngineError, ModelInfo
 from emotion2vec_archive.recording import Recording
 from emotion2vec_archive.row import Per
 from emotion2vec_archive.server_engine import ServerEngine, Wish
-from emotion2vec_archive.servers import NamedServer
-from emotion2vec_archive.sources import SHORT_BYTES
+from emotion2vec_archive.servers import NamedServer, OwnServer
 from emotion2vec_client import AsyncClient, Health, Recognition, UnavailableError
+from emotion2vec_client.audio import SHORT_BYTES
 from emotion2vec_client.results import Metadata
 
 METADATA = Metadata("demo", "1", "fp32", "cpu", 1.0, 0.0, 0.0, 0.0, 1)
@@ -51,3 +53,16 @@ def test_a_second_try_sends_the_whole_of_a_long_remote_file() -> None:
         return client.heard
 
     assert asyncio.run(heard()) == sent
+
+
+def test_a_server_that_fails_with_a_very_long_line_is_told_of(tmp_path: Path) -> None:
+    option = f"--{'x' * 100_000}"
+    server = OwnServer((option,), tmp_path / "log")
+
+    async def start() -> None:
+        await asyncio.wait_for(server.start(), 60)
+
+    with pytest.raises(EngineError, match=r"did not start: .*xxx") as failure:
+        asyncio.run(start())
+    assert len(str(failure.value)) < 5_000
+    assert option in (tmp_path / "log").read_text()

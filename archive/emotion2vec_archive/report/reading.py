@@ -15,6 +15,7 @@ from pyarrow import parquet
 
 from emotion2vec_archive.report.scores import ReportError
 from emotion2vec_archive.schema import EMBEDDING, VERSION, VERSION_KEY, table_schema
+from emotion2vec_archive.table.spreadsheet import from_text
 
 _PREFIX = "score_"
 
@@ -77,6 +78,11 @@ def _of_csv(path: Path) -> pa.Table:
             convert_options=options,
         )
     )
+    for place, field in enumerate(table.schema):
+        if pa.types.is_string(field.type):  # the JSON of lists stays as it is
+            texts = table[place].to_pylist()
+            shown = [None if text is None else from_text(text) for text in texts]
+            table = table.set_column(place, field.name, pa.array(shown, field.type))
     for field in lists:
         values = [json.loads(text) if text else [] for text in table[field.name].to_pylist()]
         place = table.column_names.index(field.name)

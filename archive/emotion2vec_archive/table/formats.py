@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from emotion2vec_client.results import Float32
 
 from emotion2vec_archive.schema import EMBEDDING
+from emotion2vec_archive.table.spreadsheet import as_text
 
 
 class TableWriter(Protocol):
@@ -41,7 +42,7 @@ class ParquetTable:
 
 
 class CsvTable:
-    """Lists as JSON, bytes as base64; empty is null. UTF-8."""
+    """Lists as JSON, bytes as base64; empty is null; no text that opens as a formula. UTF-8."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._file = path.open("w", encoding="utf-8", newline="")
@@ -122,4 +123,6 @@ def _cell(value: Any) -> Any:
     value = _json(value)
     if isinstance(value, list):
         return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return as_text(value)
     return str(value).lower() if isinstance(value, bool) else value
