@@ -90,7 +90,8 @@ def _logits(backend: Backend | Stepped, samples: Float32) -> Float32:
     """[T, K] of one clip [S]."""
     outputs = backend.run(samples[None], np.array([len(samples)], np.int64))
     assert outputs.frame_logits is not None  # noqa: S101 - steps need a classifier
-    return outputs.frame_logits[0]
+    logits: Float32 = outputs.frame_logits[0]
+    return logits
 
 
 def _compared(mode: StreamMode, streamed: Float32, offline: Float32) -> StreamFidelity:
