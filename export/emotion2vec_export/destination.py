@@ -15,6 +15,7 @@ from emotion2vec_runtime.bundle import (
     Label,
     Precision,
     Refusal,
+    StreamFidelity,
     load_bundle,
 )
 from emotion2vec_runtime.errors import BundleError
@@ -106,6 +107,11 @@ class Destination:
         """What earlier exports of this model refused, and this one was not asked for."""
         held = self._held.manifest.refused if self._held else ()
         return [refusal for refusal in held if (refusal.kind, refusal.precision) not in asked]
+
+    @property
+    def streams(self) -> tuple[StreamFidelity, ...]:
+        """What the bundle there says of live streams."""
+        return self._held.manifest.streams if self._held else ()
 
     @contextmanager
     def replacing(self) -> Iterator[Path]:

@@ -18,6 +18,7 @@ from emotion2vec_runtime.bundle import (
     Parity,
     Precision,
     Refusal,
+    StreamFidelity,
     describe_file,
 )
 from emotion2vec_runtime.errors import LoadError
@@ -41,6 +42,7 @@ from emotion2vec_export.requirements import Requirements, requirements
 from emotion2vec_export.sharing import share_weights
 from emotion2vec_export.step import Step, positional_context
 from emotion2vec_export.stepping import StepCheck, Stepped
+from emotion2vec_export.stream_fidelity import stream_fidelity
 from emotion2vec_export.weights import load_model
 
 _COMMON_STAGES = 2
@@ -104,7 +106,8 @@ def export_bundle(
     progress.begin(stages + len(asked), needed)
     with destination.replacing() as directory:
         audio = checkpoint.config.audio
-        artifacts, refused = _Forms(checkpoint, directory, progress).make(asked)
+        forms = _Forms(checkpoint, directory, progress)
+        artifacts, refused = forms.make(asked)
         files = {entry.file for artifact in artifacts for entry in artifact.files}
         for file in directory.iterdir():
             if file.name not in files:
@@ -127,6 +130,7 @@ def export_bundle(
             exporter={tool: version(tool) for tool in _TOOLS},
             artifacts=(*artifacts, *kept),
             refused=(*refused, *destination.refused(asked)),
+            streams=forms.streams or destination.streams,
         )
         text = manifest.model_dump_json(indent=2)
         (directory / MANIFEST).write_text(text + "\n", encoding="utf-8")
@@ -155,8 +159,10 @@ class _Forms:
         self._directory = directory
         self._progress = progress
         self._config = checkpoint.config
+        self._labels = checkpoint.classes.labels if checkpoint.classes else ()
         self._fitted: dict[Precision, Fitted | None] = {}
         self._graphs: dict[Precision, Path] = {}
+        self.streams: tuple[StreamFidelity, ...] = ()
         self._frame_field = checkpoint.config.audio.frame_field
         # One after the other, so that the model is never in memory twice.
         progress.step("loading FunASR, and hearing what it says of the test audio")
@@ -255,6 +261,10 @@ class _Forms:
         parity = whole.model_copy(update={"rows": rows})
         self._progress.measured(what, parity)
         require_faithful(parity, recipe.bounds)
+        if precision == "fp32":
+            self._progress.detail("comparing live streams with whole recordings")
+            whole_clips = _loaded(self._graphs[precision], precision)
+            self.streams = stream_fidelity(whole_clips, backend, self._config, self._labels)
         return _artifact(path, "step", precision, parity, context=context)
 
     def _engine(self, made: Sequence[Artifact]) -> Artifact:

@@ -15,6 +15,8 @@ from emotion2vec_runtime.bundle.manifest import (
     Precision,
     Profile,
     Refusal,
+    StreamFidelity,
+    StreamMode,
     TensorSpec,
 )
 
@@ -34,6 +36,8 @@ __all__ = [
     "Precision",
     "Profile",
     "Refusal",
+    "StreamFidelity",
+    "StreamMode",
     "TensorSpec",
     "describe_file",
     "load_bundle",

@@ -138,7 +138,20 @@ def _load(
         overlap=round(settings.window_overlap_seconds * manifest.sample_rate),
         steps=steps,
     )
+    _log.info(
+        f"{manifest.name}: live streams go in {'steps' if model.streams_in_steps else 'windows'}, "
+        f"unless they ask for another mode ({_why_so(model)})"
+    )
     return model, need
+
+
+def _why_so(model: ServedModel) -> str:
+    if not model.is_incremental:
+        return "it has no steps"
+    if not model.manifest.streams:
+        return "its export did not compare them"
+    found = (f"{row.mode} {row.difference:.3f}" for row in model.manifest.streams)
+    return f"their difference to whole recordings: {', '.join(found)}"
 
 
 def _limits(settings: Settings, manifest: Manifest) -> BatchLimits:

@@ -56,6 +56,11 @@ class ServedModel:
         """Whether live streams may go in steps."""
         return self._steps is not None
 
+    @property
+    def streams_in_steps(self) -> bool:
+        """Whether live streams go in steps where the caller does not choose."""
+        return self.is_incremental and self.manifest.prefers_steps
+
     def new_state(self, left: int) -> State:
         """An utterance's that keeps `left` final frames.
 

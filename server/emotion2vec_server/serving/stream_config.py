@@ -174,7 +174,7 @@ def _is_incremental(wished: bool | None, model: ServedModel) -> bool:
             f"{model.manifest.name} has no steps for live streams: leave the mode unset, or export "
             "the model again",
         )
-    return model.is_incremental if wished is None else wished
+    return model.streams_in_steps if wished is None else wished
 
 
 @contextmanager

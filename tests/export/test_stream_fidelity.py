@@ -1,0 +1,32 @@
+"""The export says how close live streams come to whole recordings, as a server's streams would."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from emotion2vec_export.stream_fidelity import tracks_to_stream
+from emotion2vec_runtime.bundle import load_bundle
+
+from benchmarks import fidelity_streaming as benchmark
+from tests.export.samples import Export
+
+
+def test_the_manifest_says_what_the_benchmark_measures(published: Export) -> None:
+    """With the server's own windows and steps."""
+    bundle = load_bundle(published.bundle)
+    model = benchmark.Model(bundle)
+    tracks = []
+    for samples in tracks_to_stream():
+        offline = model.probabilities(samples)
+        labels = np.zeros(len(offline), np.int64)
+        tracks.append(benchmark.Track(samples, labels, offline))
+    rows = bundle.manifest.streams
+    assert [row.mode for row in rows] == ["windowed", "incremental"]
+    for row in rows:
+        framing = benchmark.framing_of(
+            model.manifest, benchmark.LONGEST, incremental=row.mode == "incremental"
+        )
+        found = benchmark.measure(model, tracks, framing, {})
+        assert row.difference == pytest.approx(found.mean, rel=1e-3)
+        assert row.agreement == pytest.approx(found.agreement, abs=2e-3)
+        assert row.difference > 0
