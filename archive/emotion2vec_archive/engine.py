@@ -9,6 +9,7 @@ from typing import Protocol
 from emotion2vec_client import Recognition
 
 from emotion2vec_archive.recording import Recording
+from emotion2vec_archive.row import Utterances
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Engine(Protocol):
     @property
     def model(self) -> ModelInfo: ...
 
-    async def score(self, recording: Recording) -> Recognition:
+    async def score(self, recording: Recording) -> Recognition | Utterances:
         """The recognition of a recording, with frames, and with what else was asked for.
 
         Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from emotion2vec_client.readings import Alert, LabelReading, Stretch
 from emotion2vec_client.results import Float32
 
 from emotion2vec_archive.recording import Recording
-from emotion2vec_archive.row import Per, Row, failed, rows_of
+from emotion2vec_archive.row import Per, Row, Utterances, failed, rows_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,7 +25,7 @@ class Entry:
     embeddings: tuple[Float32, ...] = ()
     """[D] each; one a row where they are kept."""
     frames: tuple[Frames, ...] = ()
-    """One a channel where they are kept."""
+    """One a channel or utterance where they are kept."""
 
     @property
     def has_failed(self) -> bool:
@@ -33,13 +33,21 @@ class Entry:
 
 
 def entry_of(
-    recording: Recording, recognition: Recognition, per: Per, *, embeddings: bool, frames: bool
+    recording: Recording,
+    found: Recognition | Utterances,
+    per: Per,
+    *,
+    embeddings: bool,
+    frames: bool,
 ) -> Entry:
     """The entry of a recording that was scored; what was not asked for is left out."""
-    tracks = recognition.channels or (recognition,)
+    if isinstance(found, Utterances):
+        tracks: Sequence[Recognition] = [one.recognition for one in found.utterances]
+    else:
+        tracks = found.channels or (found,)
     return Entry(
         recording,
-        tuple(rows_of(recording, recognition, per)),
+        tuple(rows_of(recording, found, per)),
         _there(track.embedding for track in tracks) if embeddings else (),
         tuple(track.frames for track in tracks if track.frames is not None) if frames else (),
     )

@@ -27,6 +27,29 @@ class Per(StrEnum):
     """Each channel is recognised by itself, as for calls with a speaker a channel."""
     SEGMENT = "segment"
     """The windows that long audio is recognised in; a short recording is one."""
+    UTTERANCE = "utterance"
+    """What is said between two pauses, recognised by itself."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Utterance:
+    """One utterance of a recording, and what is known of it, with its frames. Seconds from the
+    recording's beginning."""
+
+    start: float
+    end: float
+    ended_by: str
+    """"silence", "longest" or "audio"."""
+    recognition: Recognition
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Utterances:
+    """A recording utterance by utterance; empty where nobody speaks."""
+
+    model: str
+    model_version: str
+    utterances: tuple[Utterance, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +79,8 @@ class Row:
     model: str | None = None
     model_version: str | None = None
     precision: str | None = None
+    utterance: int | None = None
+    ended_by: str | None = None
 
 
 def failed(recording: Recording, code: str, message: str) -> Row:
@@ -63,15 +88,19 @@ def failed(recording: Recording, code: str, message: str) -> Row:
     return Row(recording.path, recording.size, error_code=code, error=message)
 
 
-def rows_of(recording: Recording, recognition: Recognition, per: Per) -> Iterator[Row]:
-    """The rows of a recording: one, or one for each of its channels or segments.
+def rows_of(recording: Recording, found: Recognition | Utterances, per: Per) -> Iterator[Row]:
+    """The rows of a recording: one, or one for each of its channels, segments or utterances.
 
     Args:
         recording: what was recognised.
-        recognition: with frames, from which peaks, shares and alerts are read; with channels where
-            `per` asks for them.
+        found: with frames, from which peaks, shares and alerts are read; with channels, or as
+            utterances, where `per` asks for them.
         per: what has a row.
     """
+    if isinstance(found, Utterances):
+        yield from _of_utterances(recording, found)
+        return
+    recognition = found
     tracks: Sequence[Recognition] = recognition.channels or (recognition,)
     for number, track in enumerate(tracks):
         row = _of_track(recording, recognition, track)
@@ -102,6 +131,28 @@ def _of_track(recording: Recording, recognition: Recognition, track: Recognition
         precision=metadata.precision,
     )
     return _with_emotion(row, track)
+
+
+def _of_utterances(recording: Recording, found: Utterances) -> Iterator[Row]:
+    for number, one in enumerate(found.utterances):
+        row = _of_track(recording, one.recognition, one.recognition)
+        yield replace(
+            row,
+            start=one.start,
+            end=one.end,
+            duration=None,
+            utterance=number,
+            ended_by=one.ended_by,
+        )
+    if not found.utterances:
+        # Nobody speaks in it; it was heard all the same.
+        yield Row(
+            recording.path,
+            recording.size,
+            mostly_silent=True,
+            model=found.model,
+            model_version=found.model_version,
+        )
 
 
 def _is_mostly_silent(warnings: dict[RecognitionWarning, None]) -> bool:

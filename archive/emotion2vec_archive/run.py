@@ -45,10 +45,10 @@ async def score_all(
 
     async def entry(recording: Recording) -> Entry:
         try:
-            recognition = await engine.score(recording)
+            found = await engine.score(recording)
         except ScoringError as error:
             return failed_entry(recording, error.code, error.message)
-        return entry_of(recording, recognition, per, embeddings=embeddings, frames=frames)
+        return entry_of(recording, found, per, embeddings=embeddings, frames=frames)
 
     entries = _as_completed((entry(recording) for recording in recordings), _AT_ONCE)
     syncing = asyncio.create_task(_sync_now_and_then(journal))

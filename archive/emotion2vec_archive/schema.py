@@ -63,6 +63,8 @@ _FINDINGS = (
     ("model", pa.string(), "name of the model"),
     ("model_version", pa.string(), "its version"),
     ("precision", pa.string(), "such as fp32"),
+    ("utterance", pa.int32(), "0, 1, ... with --per utterance, else null"),
+    ("ended_by", pa.string(), "what ended it: silence, longest or audio"),
 )
 EMBEDDING = "embedding"
 EMBEDDING_ROW = "embedding_row"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -11,6 +12,7 @@ from typing import BinaryIO
 from emotion2vec_client import (
     AsyncClient,
     DeadlineExceededError,
+    EndOfUtterance,
     InvalidAudioError,
     InvalidRequestError,
     Model,
@@ -18,20 +20,24 @@ from emotion2vec_client import (
     OverloadedError,
     Recognition,
     RecognitionError,
+    StreamStarted,
     UnauthenticatedError,
     UnavailableError,
 )
-from emotion2vec_client.audio import RawFormat
+from emotion2vec_client.audio import RawFormat, body_of
 
+from emotion2vec_archive.collector import UtteranceCollector
 from emotion2vec_archive.engine import EngineError, ModelInfo, ScoringError
 from emotion2vec_archive.limiter import Limiter
 from emotion2vec_archive.recording import Recording
-from emotion2vec_archive.row import Per
+from emotion2vec_archive.row import Per, Utterances
 from emotion2vec_archive.servers import Server
 from emotion2vec_archive.sources import open_audio
 
 TIMEOUT = 600.0
 """Seconds for one call, to which the client adds for the size of a recording: an archive waits."""
+LONGEST_UTTERANCE = 15.0
+"""Seconds; speech beyond it goes on in the next one."""
 _TRIES = 4
 """Of one recording that the server was lost with, or too busy for, each time."""
 _READ_AHEAD = 16
@@ -55,11 +61,20 @@ class Wish:
 class ServerEngine:
     """An `Engine`; made by `connect`."""
 
-    def __init__(self, client: AsyncClient, server: Server, wish: Wish, model: ModelInfo) -> None:
+    def __init__(
+        self,
+        client: AsyncClient,
+        server: Server,
+        wish: Wish,
+        model: ModelInfo,
+        longest: float = LONGEST_UTTERANCE,
+    ) -> None:
+        """`longest`: seconds of an utterance, which is one window of the model."""
         self._client = client
         self._server = server
         self._wish = wish
         self.model = model
+        self._longest = longest
         self._limiter = Limiter()
         self._reading = asyncio.Semaphore(_READ_AHEAD)
         self._waiting = asyncio.Lock()
@@ -73,9 +88,10 @@ class ServerEngine:
             RecognitionError: it does not answer.
         """
         model = await client.get_model(wish.model)
-        return cls(client, server, wish, ModelInfo(*_about(model, wish.labels)))
+        longest = min(LONGEST_UTTERANCE, model.max_window)
+        return cls(client, server, wish, ModelInfo(*_about(model, wish.labels)), longest)
 
-    async def score(self, recording: Recording) -> Recognition:
+    async def score(self, recording: Recording) -> Recognition | Utterances:
         async with AsyncExitStack() as stack:
             async with self._reading:
                 try:
@@ -87,11 +103,13 @@ class ServerEngine:
                 await stack.enter_async_context(self._limiter)
             return await self._recognize(audio)
 
-    async def _recognize(self, audio: bytes | Path | BinaryIO) -> Recognition:
+    async def _recognize(self, audio: bytes | Path | BinaryIO) -> Recognition | Utterances:
         tries = 0
         while True:
             try:
                 _rewind(audio)
+                if self._wish.per is Per.UTTERANCE:
+                    return await self._utterances(audio)
                 recognition = await self._call(audio)
             except _TRANSIENT as error:
                 tries += 1
@@ -126,15 +144,52 @@ class ServerEngine:
             allowed_labels=wish.labels,
         )
 
+    async def _utterances(self, audio: bytes | Path | BinaryIO) -> Utterances:
+        """The recording as a stream, in which each utterance is one window: so its frames and its
+        result, which is their mean, are those of the utterance recognised by itself."""
+        wish, raw = self._wish, self._wish.raw
+        events = self._client.stream(
+            _pieces(audio),
+            encoding=raw.encoding if raw else None,
+            sample_rate=raw.sample_rate if raw else None,
+            channels=raw.channels if raw else None,
+            mode="windowed",
+            window=self._longest,
+            hop=self._longest,
+            lookahead=0.0,
+            final="streamed",
+            end_of_utterance=EndOfUtterance(longest=self._longest),
+            speech_only=wish.speech_only,
+            model=wish.model,
+            allowed_labels=wish.labels,
+        )
+        collected = UtteranceCollector()
+        async with aclosing(events) as received:
+            async for event in received:
+                if isinstance(event, StreamStarted):
+                    self._require_version(event.model, event.model_version)
+                collected.take(event)
+        return Utterances(self.model.name, self.model.version, tuple(collected.utterances))
+
+    def _require_version(self, model: str, version: str) -> None:
+        if version != self.model.version:
+            raise EngineError(
+                f"the server has changed to version {version} of {model}: what is scored is by "
+                f"{self.model.version}; name another output"
+            )
+
     def _checked(self, recognition: Recognition) -> Recognition:
         metadata = recognition.metadata
-        if metadata.model_version != self.model.version:
-            raise EngineError(
-                f"the server has changed to version {metadata.model_version} of "
-                f"{metadata.model}: what is scored is by {self.model.version}; name another output"
-            )
+        self._require_version(metadata.model, metadata.model_version)
         self._limiter.answered(metadata.queue_duration, metadata.inference_duration)
         return recognition
+
+
+async def _pieces(audio: bytes | Path | BinaryIO) -> AsyncIterator[bytes]:
+    """The bytes of a recording, each piece read in a thread."""
+    pieces = (await asyncio.to_thread(body_of, audio, None, None, None)).pieces()
+    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+        yield piece
 
 
 def _about(model: Model, wanted: tuple[str, ...]) -> tuple[str, str, tuple[str, ...], int]:

@@ -25,7 +25,7 @@ class Top:
     value: float
     path: str
     place: str
-    """Its channel or segment in words; may be empty."""
+    """Its channel, segment or utterance in words; may be empty."""
 
 
 @dataclass(slots=True)
@@ -131,6 +131,6 @@ def _counts(counter: Counter[str]) -> str:
 
 
 def _place(row: Row) -> str:
-    if row.segment is not None:
+    if row.segment is not None or row.utterance is not None:
         return f" {row.start or 0:.0f}-{row.end or 0:.0f} s"
     return "" if row.channel is None else f" channel {row.channel}"

@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import soundfile
 from emotion2vec_archive.report.reading import read_table
 from emotion2vec_client import Client
+from emotion2vec_client.readings import read
 
 from tests.e2e.conftest import RunningServer, start_server
 
@@ -273,3 +275,41 @@ def test_interrupted(server: RunningServer, tmp_path: Path) -> None:
     assert 10 <= entries(table) < len(wanted)
     score(calls, "--server", server.address, "--output", table)
     assert [row["path"] for row in rows(table)] == list(map(str, wanted))
+
+
+def test_a_row_an_utterance(server: RunningServer, tmp_path: Path) -> None:
+    """Three voices with pauses between them, of which one is too long for one utterance."""
+    voices = {path.stem: soundfile.read(path, dtype="int16")[0] for path in EXAMPLES}
+    pause, long = np.zeros(16_000, np.int16), np.resize(voices["sad"], 17 * 16_000)
+    call = np.concatenate([pause, voices["angry"], pause, long, pause, voices["happy"], pause])
+    calls = tmp_path / "calls"
+    calls.mkdir()
+    soundfile.write(calls / "call.wav", call, 16_000, subtype="PCM_16")
+    soundfile.write(calls / "silence.flac", np.tile(pause, 3), 16_000)
+    table = tmp_path / "table.parquet"
+    score(calls, "--per", "utterance", "--server", server.address, "--output", table)
+    *said, silence = rows(table)
+    assert [row["utterance"] for row in said] == [0, 1, 2, 3]
+    assert [row["ended_by"] for row in said] == ["silence", "longest", "silence", "silence"]
+    assert said[0]["label"] == "angry"
+    assert said[3]["label"] == "happy"
+    assert said[2]["start"] == said[1]["end"] == said[1]["start"] + 15.0
+    with Client(server.address) as client:
+        for row in said:
+            piece = call[round(row["start"] * 16_000) : round(row["end"] * 16_000)]
+            alone = client.recognize(piece, sample_rate=16_000, frames=True)
+            assert alone.emotion is not None
+            for one in alone.emotion.scores:
+                assert row[f"score_{one.label}"] == pytest.approx(one.probability, abs=1e-3)
+            peaks = {one.label: one.peak for one in read(alone).labels}
+            assert row["peak_angry"] == pytest.approx(peaks["angry"], abs=1e-3)
+    assert (silence["utterance"], silence["label"], silence["mostly_silent"]) == (None, None, True)
+    assert silence["error"] is None
+    # It goes on where it was.
+    again = score(calls, "--per", "utterance", "--server", server.address, "--output", table)
+    assert rows(table) == [*said, silence]
+    assert "2 done already" in again.stderr
+    written = tmp_path / "report.html"
+    command = [*COMMAND[:-1], "report", str(table), "--output", str(written)]
+    subprocess.run(command, check=True, capture_output=True)
+    assert "utterance" in written.read_text(encoding="utf-8")

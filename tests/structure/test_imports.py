@@ -53,7 +53,7 @@ LAYERS = {
         {"command"},
         {"cluster", "progress", "report", "summary"},
         {"run", "server_engine", "table"},
-        {"journal", "limiter", "plan", "servers", "sources"},
+        {"collector", "journal", "limiter", "plan", "servers", "sources"},
         {"engine", "entry", "schema"},
         {"row"},
         {"recording"},

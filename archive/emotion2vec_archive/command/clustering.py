@@ -66,6 +66,8 @@ def _check(arguments: Namespace) -> None:
         raise ValueError("--engine ray needs --bundle DIR, which its workers load")
     if arguments.embeddings == "npy":
         raise ValueError("--engine ray writes embeddings as a column: --embeddings column")
+    if arguments.per == Per.UTTERANCE:
+        raise ValueError("--per utterance needs a server: leave --engine ray out")
     if arguments.embeddings is not None and arguments.per == Per.SEGMENT:
         raise ValueError("--embeddings has one a recording or channel, not a segment")
     if arguments.worker_gpus < 0:

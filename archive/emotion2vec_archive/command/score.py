@@ -47,7 +47,7 @@ def add(
     )
     parser.add_argument(
         "--per",
-        choices=("recording", "channel", "segment"),
+        choices=("recording", "channel", "segment", "utterance"),
         default="recording",
         help="what has a row (%(default)s)",
     )

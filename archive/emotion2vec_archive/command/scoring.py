@@ -179,8 +179,8 @@ def server_log(table: Path) -> Path:
 
 def _wish(arguments: Namespace) -> Wish:
     per = Per(arguments.per)
-    if per is Per.SEGMENT and arguments.embeddings is not None:
-        raise ValueError("--embeddings has one a recording or channel, not a segment")
+    if per in (Per.SEGMENT, Per.UTTERANCE) and arguments.embeddings is not None:
+        raise ValueError(f"--embeddings has one a recording or channel, not one a {per}")
     return Wish(
         per=per,
         model=arguments.model,

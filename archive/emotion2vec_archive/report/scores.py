@@ -69,7 +69,12 @@ class Scores:
         ]
         # A row is part of a recording where it has a number within it.
         self._within = next(
-            (name for name in ("segment", "channel") if table[name].null_count < len(table)), None
+            (
+                name
+                for name in ("utterance", "segment", "channel")
+                if name in table.column_names and table[name].null_count < len(table)
+            ),
+            None,
         )
 
     @property
@@ -80,7 +85,7 @@ class Scores:
 
     @cached_property
     def numbers(self) -> list[int | None]:
-        """[R]: of the channel or segment that a row is; None where it is a recording."""
+        """[R]: of the channel, segment or utterance that a row is; None where it is a recording."""
         if self._within is None:
             return [None] * len(self.paths)
         numbers: list[int | None] = self._table[self._within].to_pylist()
