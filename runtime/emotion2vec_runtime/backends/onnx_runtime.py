@@ -45,8 +45,15 @@ ERRORS = (
 """What ONNX Runtime raises; its errors have no common base."""
 _AS_REQUESTED = 1
 """Of ONNX Runtime's `ArenaExtendStrategy`; 0 is the next power of two."""
-# How ONNX Runtime's allocators word it; it has no error class of its own.
-_OUT_OF_MEMORY = ("failed to allocate memory", "out of memory", "bad_alloc", "bad allocation")
+# How ONNX Runtime's allocators, CUDA, cuBLAS and cuDNN word it; it has no error class of its own.
+_OUT_OF_MEMORY = (
+    "failed to allocate memory",
+    "available memory of",
+    "out of memory",
+    "alloc_failed",
+    "bad_alloc",
+    "bad allocation",
+)
 
 
 def available_providers() -> tuple[Provider, ...]:

@@ -62,7 +62,13 @@ def load_backend(
     place = _choose_provider(provider, available_providers())
     artifact = _choose_artifact(bundle, precision, place)
     _announce(bundle, artifact, place.name)
-    cards = [card.name for card in _cards()[:instances]] if place.memory == "device" else []
+    there = _cards() if place.memory == "device" else []
+    cards = [card.name for card in there[:instances]]
+    if len(cards) < len(there):
+        _log.warning(
+            f"{len(there) - len(cards)} of {len(there)} cards are idle: with {2 * len(there)} "
+            "instances all of them work"
+        )
     with bundle.verifying(artifact) as path:
         backends = [
             OnnxRuntimeBackend(
