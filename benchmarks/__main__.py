@@ -14,10 +14,21 @@ from typing import Any
 
 from emotion2vec_runtime.bundle import load_bundle
 
-from benchmarks import comparison, doors, fidelity, latency, load, machine, models, report, streams
+from benchmarks import (
+    archives,
+    comparison,
+    doors,
+    fidelity,
+    latency,
+    load,
+    machine,
+    models,
+    report,
+    streams,
+)
 from benchmarks.rivals import PEERS
 
-SECTIONS = ("latency", "fidelity", "peers", "load", "doors", "streams")
+SECTIONS = ("latency", "fidelity", "peers", "load", "doors", "archives", "streams")
 CARD_SECTIONS = ("peers", "load", "doors", "streams")
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -60,6 +71,9 @@ def _sections(
         ),
         "load": lambda: load.measure(_load_plans(options), logs, seed),
         "doors": lambda: doors.measure(_door_plans(options), logs, seed),
+        "archives": lambda: archives.measure(
+            archives.Plan(20, 2) if options.short else archives.Plan(), logs, threads, seed
+        ),
         "streams": lambda: streams.measure(_stream_plans(options), logs, seed),
     }
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from benchmarks import plots
+from benchmarks.archives import Archives
+from benchmarks.archives_report import archives_section
 from benchmarks.comparison import Comparison
 from benchmarks.comparison_report import peers_section
 from benchmarks.doors import Doors
@@ -36,6 +38,7 @@ class Results:
     latency: Latency | None = None
     fidelity: list[BundleFidelity] | None = None
     doors: Doors | None = None
+    archives: Archives | None = None
     streams: Streams | None = None
 
 
@@ -62,6 +65,8 @@ def write(results: Results, directory: Path) -> Path:
         parts.append(load_section(results.load, plots.load(results.load, directory)))
     if results.doors:
         parts.append(doors_section(results.doors))
+    if results.archives:
+        parts.append(archives_section(results.archives))
     if results.streams:
         parts.append(streams_section(results.streams, plots.streams(results.streams, directory)))
     path = directory / "report.md"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import doors, fidelity, machine, report
+from benchmarks import archives, doors, fidelity, machine, report
+from benchmarks.archives import Archives
 from benchmarks.arrivals import Percentiles
 from benchmarks.ceiling import Ceiling
 from benchmarks.cell import Cell
@@ -100,6 +101,19 @@ DOORS = Doors(
         for cpu in cpus
     ],
 )
+ARCHIVES = Archives(
+    archives.Plan(recordings=10, rounds=2),
+    40.0,
+    [
+        archives.Turn(name, seconds, 2 * seconds)
+        for seconds_of in ((8.0, 4.0, 2.0), (6.0, 4.0, 2.0))
+        for name, seconds in zip(
+            (archives.FUNASR, f"{archives.LOOP}, int8", f"{archives.SCORE}, int8"),
+            seconds_of,
+            strict=True,
+        )
+    ],
+)
 FIDELITY = BundleFidelity(
     "demo 1a2b",
     ["angry", "sad"],
@@ -181,12 +195,20 @@ def test_doors_are_compared_by_round() -> None:
     )
 
 
+def test_the_gain_of_archives_is_split() -> None:
+    text = report.archives_section(ARCHIVES)
+    assert "| emotion2vec score, int8 | 2.0 | 20.0 | 0.400 | 3.50x (3.00 to 4.00) |" in text
+    assert "one recording at a time, 1.75x (1.50 to 2.00); decoding and reading" in text
+    assert "and batches, 2.00x (2.00 to 2.00)." in text
+
+
 def test_every_row_has_the_columns_of_its_header() -> None:
     sections = (
         report.latency_section(latency(), "latency.png"),
         report.peers_section(COMPARISON, "peers.png"),
         report.load_section(LOAD, "load.png"),
         report.doors_section(DOORS),
+        report.archives_section(ARCHIVES),
         fidelity.section([FIDELITY]),
     )
     for section in sections:
