@@ -43,6 +43,44 @@ def test_batches_that_run_at_once_run_on_different_cards() -> None:
     assert (both.provider, both.precision) == ("cuda", "fp16")
 
 
+class SlowCard(Card):
+    """One whose batches end when they are told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = threading.Semaphore(0)
+        self.ends = threading.Semaphore(0)
+
+    def run(self, waveforms, lengths, *, frame_embeddings=False) -> Outputs:
+        self.batches += 1
+        self.begun.release()
+        assert self.ends.acquire(timeout=10)
+        return Outputs(None, waveforms, None, None, lengths)
+
+
+def test_no_card_idles_while_another_has_two() -> None:
+    first, second = SlowCard(), SlowCard()
+    spread = Spread([first, second], 4)
+
+    def begin_on(card: SlowCard) -> threading.Thread:
+        caller = threading.Thread(target=spread.run, args=(CLIP, LENGTHS))
+        caller.start()
+        assert card.begun.acquire(timeout=10)
+        return caller
+
+    callers = [begin_on(first), begin_on(second)]
+    # The second is at work for long; whatever comes one by one goes to the first.
+    for _ in range(3):
+        first.ends.release()
+        callers[0].join(10)
+        callers[0] = begin_on(first)
+    first.ends.release()
+    second.ends.release()
+    for caller in callers:
+        caller.join(10)
+    assert (first.batches, second.batches) == (4, 1)
+
+
 def test_a_card_without_memory_is_not_lost() -> None:
     spread = Spread([Card()], 1)
     for _ in range(3):

@@ -40,7 +40,7 @@ def load_backend(
         precision: what is wished; "auto" takes the provider's best that was found faithful.
         provider: a name in `backends.providers`, or "auto".
         threads: of all batches on the CPU; 0 takes one a core.
-        instances: batches that may run at once; with several cards, instance i is on card i.
+        instances: batches that may run at once; shared out over the cards.
         longest: samples of the longest clip that will be asked for.
 
     Raises:

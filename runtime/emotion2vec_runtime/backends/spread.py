@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from queue import SimpleQueue
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from emotion2vec_runtime.arrays import Float32, Int64
 from emotion2vec_runtime.backends.base import Backend, Outputs
 
 
 class Spread:
-    """Gives each batch to a backend that is idle. All have the same provider and precision."""
+    """Gives each batch to the backend that runs the fewest. All have the same provider and
+    precision."""
 
     def __init__(self, backends: Sequence[Backend], instances: int) -> None:
         """`instances` batches may run at once, shared out over the backends."""
         self._first = backends[0]
-        self._idle: SimpleQueue[Backend] = SimpleQueue()
-        for instance in range(instances):
-            self._idle.put(backends[instance % len(backends)])
+        self._backends = backends
+        self._running = [0] * len(backends)
+        self._change = threading.Lock()
+        self._instances = threading.BoundedSemaphore(instances)
 
     @property
     def provider(self) -> str:
@@ -33,8 +36,17 @@ class Spread:
 
     def run(self, waveforms: Float32, lengths: Int64, *, frame_embeddings: bool = False) -> Outputs:
         """See `Backend.run`."""
-        backend = self._idle.get()
-        try:
+        with self._least_busy() as backend:
             return backend.run(waveforms, lengths, frame_embeddings=frame_embeddings)
-        finally:
-            self._idle.put(backend)
+
+    @contextmanager
+    def _least_busy(self) -> Iterator[Backend]:
+        with self._instances:
+            with self._change:
+                number = self._running.index(min(self._running))
+                self._running[number] += 1
+            try:
+                yield self._backends[number]
+            finally:
+                with self._change:
+                    self._running[number] -= 1
