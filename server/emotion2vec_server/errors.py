@@ -53,6 +53,15 @@ class OutOfMemoryForOneError(OverloadedError):
     """Memory ran out on one clip alone: of a small one, the model itself has no room."""
 
 
+class CallerLeftError(RequestError):
+    """The caller has gone in the middle; nobody hears this."""
+
+    status = "CANCELLED"
+
+    def __init__(self) -> None:
+        super().__init__("the caller has left")
+
+
 class UnauthenticatedError(RequestError):
     """The call carries no valid token."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 import time
@@ -210,6 +211,33 @@ def test_one_address_leaves_connections_for_others() -> None:
                     break
     finally:
         assert server.stop() == 0
+
+
+def test_a_tab_that_is_closed_is_no_error(start: Callable[..., RunningServer]) -> None:
+    server = start()
+    config = {"audio_config": {"encoding": "AUDIO_ENCODING_LINEAR16", "sample_rate_hertz": 16000}}
+    for pieces in range(6):
+        with connect(f"{server.http_url.replace('http', 'ws')}/v1/stream") as stream:
+            stream.send(json.dumps({**config, "interim_results": True}))
+            for _ in range(1 + pieces):
+                stream.send(SPEECH * 3)
+            stream.recv(timeout=UPLOAD_SECONDS)
+            # As a browser that is gone: without a word, while results come.
+            stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            stream.socket.close()
+    until = time.monotonic() + UPLOAD_SECONDS
+    while not (codes := codes_of_streams(server)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert codes == {"CANCELLED"}
+    assert server.stop() == 0
+    assert not [line for line in server.log.lines if "rror" in line]
+
+
+def codes_of_streams(server: RunningServer) -> set[str]:
+    """With which they ended, by the metrics."""
+    text = requests.get(server.metrics_url, timeout=UPLOAD_SECONDS).text
+    line = r'^emotion2vec_requests_total\{code="(\w+)",door="http",method="StreamRecognize"\}'
+    return set(re.findall(line, text, re.MULTILINE))
 
 
 def is_answered(opened: socket.socket) -> bool:

@@ -10,6 +10,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
+from emotion2vec_server.errors import CallerLeftError
 from emotion2vec_server.http_api.problem import HttpError
 
 FILE_FIELD: Final = "file"
@@ -86,7 +87,7 @@ class Body:
                 if audio:
                     yield audio
         except ClientDisconnect as error:
-            raise HttpError(499, "the caller has left") from error
+            raise CallerLeftError from error
         if self._form is not None:
             self._form.finish()
 

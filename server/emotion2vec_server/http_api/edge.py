@@ -13,8 +13,8 @@ from emotion2vec_runtime.errors import InvalidRequestError, RequestError
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
-from emotion2vec_server.errors import DeadlineExceededError
-from emotion2vec_server.http_api.problem import HttpError, problem_response
+from emotion2vec_server.errors import CallerLeftError, DeadlineExceededError
+from emotion2vec_server.http_api.problem import problem_response
 from emotion2vec_server.serving.caller import Caller
 from emotion2vec_server.serving.gate import Call, Gate, name_of
 
@@ -110,7 +110,7 @@ async def presence(request: Request) -> AsyncIterator[Presence]:
     """Within it the caller is known to be there.
 
     Raises:
-        HttpError: the caller has left.
+        CallerLeftError: it is no longer.
     """
     present = Presence(request)
     try:
@@ -119,7 +119,7 @@ async def presence(request: Request) -> AsyncIterator[Presence]:
         task = asyncio.current_task()
         if not present.has_left or task is None or task.uncancel():
             raise
-        raise HttpError(499, "the caller has left") from None
+        raise CallerLeftError from None
     finally:
         present.end()
 

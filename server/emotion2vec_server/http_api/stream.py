@@ -20,6 +20,7 @@ from emotion2vec.v1 import service_pb2
 from emotion2vec_runtime.errors import InvalidRequestError, RequestError
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
+from emotion2vec_server.errors import CallerLeftError
 from emotion2vec_server.http_api.edge import Edge, flat
 from emotion2vec_server.http_api.problem import HttpError, problem_of, problem_response
 from emotion2vec_server.serving import streams as streams_use_case
@@ -70,14 +71,19 @@ class LiveStreams:
         await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
 
         async def work(call: Call) -> None:
-            await self._streams.run(
-                call.caller, _requests(call, socket), _renderer(), socket.send_text
-            )
+            try:
+                await self._streams.run(
+                    call.caller, _requests(call, socket), _renderer(), socket.send_text
+                )
+            except WebSocketDisconnect as error:
+                raise CallerLeftError from error
 
         # A caller who has left hears nothing more.
-        with suppress(WebSocketDisconnect):
+        with suppress(CallerLeftError, WebSocketDisconnect):
             try:
                 await self._edge.run(socket, streams_use_case.METHOD, work)
+            except CallerLeftError:
+                raise
             except RequestError as error:
                 problem = {"error": problem_of(flat(error))}
                 await socket.send_text(json.dumps(problem, ensure_ascii=False))

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from emotion2vec_runtime.errors import RequestError
 
-from emotion2vec_server.errors import UnforeseenError
+from emotion2vec_server.errors import CallerLeftError, UnforeseenError
 from emotion2vec_server.serving.caller import Caller
 from emotion2vec_server.serving.calls import Calls
 from emotion2vec_server.serving.observer import Observer
@@ -102,8 +102,9 @@ def name_of(host: str) -> str:
 
 
 def _log_refusal(call: Call, error: RequestError) -> None:
-    # Refusals of an overload come by the thousand, and metrics count them.
-    level = logging.INFO if error.retry_after is None else logging.DEBUG
+    # Refusals of an overload come by the thousand, and metrics count them; to leave is no refusal.
+    is_usual = error.retry_after is not None or isinstance(error, CallerLeftError)
+    level = logging.DEBUG if is_usual else logging.INFO
     extra = {**_fields(call), "status": error.status, "reason": str(error)}
     _log.log(level, "refused", extra=extra)
 
