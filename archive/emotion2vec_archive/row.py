@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -50,6 +50,8 @@ class Utterances:
     model: str
     model_version: str
     utterances: tuple[Utterance, ...]
+    losses: tuple[RecognitionWarning, ...]
+    """What of the recording could not be heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ def _of_track(recording: Recording, recognition: Recognition, track: Recognition
         sample_rate=metadata.sample_rate or None,
         channels=metadata.channel_count or None,
         mostly_silent=_is_mostly_silent(warnings),
-        warnings=tuple((warning.code.value, warning.message) for warning in warnings),
+        warnings=_noted(warnings),
         model=metadata.model,
         model_version=metadata.model_version,
         precision=metadata.precision,
@@ -134,10 +136,12 @@ def _of_track(recording: Recording, recognition: Recognition, track: Recognition
 
 
 def _of_utterances(recording: Recording, found: Utterances) -> Iterator[Row]:
+    lost = _noted(found.losses)
     for number, one in enumerate(found.utterances):
         row = _of_track(recording, one.recognition, one.recognition)
         yield replace(
             row,
+            warnings=tuple(dict.fromkeys((*row.warnings, *lost))),
             start=one.start,
             end=one.end,
             duration=None,
@@ -150,9 +154,14 @@ def _of_utterances(recording: Recording, found: Utterances) -> Iterator[Row]:
             recording.path,
             recording.size,
             mostly_silent=True,
+            warnings=lost,
             model=found.model,
             model_version=found.model_version,
         )
+
+
+def _noted(warnings: Iterable[RecognitionWarning]) -> tuple[tuple[str, str], ...]:
+    return tuple((warning.code.value, warning.message) for warning in warnings)
 
 
 def _is_mostly_silent(warnings: dict[RecognitionWarning, None]) -> bool:

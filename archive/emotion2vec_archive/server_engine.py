@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 from emotion2vec_client import (
     AsyncClient,
     DeadlineExceededError,
     EndOfUtterance,
+    Frames,
     InvalidAudioError,
     InvalidRequestError,
     Model,
@@ -20,22 +22,27 @@ from emotion2vec_client import (
     OverloadedError,
     Recognition,
     RecognitionError,
+    RecognitionWarning,
+    StreamFinal,
+    StreamFrames,
     StreamStarted,
+    StreamWarning,
     UnauthenticatedError,
     UnavailableError,
 )
 from emotion2vec_client.audio import RawFormat, body_of
 
-from emotion2vec_archive.collector import UtteranceCollector
 from emotion2vec_archive.engine import EngineError, ModelInfo, ScoringError
 from emotion2vec_archive.limiter import Limiter
 from emotion2vec_archive.recording import Recording
-from emotion2vec_archive.row import Per, Utterances
+from emotion2vec_archive.row import Per, Utterance, Utterances
 from emotion2vec_archive.servers import Server
 from emotion2vec_archive.sources import open_audio
 
 TIMEOUT = 600.0
 """Seconds for one call, to which the client adds for the size of a recording: an archive waits."""
+STREAM_TIMEOUT = 3_700.0
+"""Seconds for a recording as a stream, which a server ends after an hour unless set otherwise."""
 LONGEST_UTTERANCE = 15.0
 """Seconds; speech beyond it goes on in the next one."""
 _TRIES = 4
@@ -162,14 +169,25 @@ class ServerEngine:
             speech_only=wish.speech_only,
             model=wish.model,
             allowed_labels=wish.labels,
+            timeout=STREAM_TIMEOUT,
         )
-        collected = UtteranceCollector()
+        utterances: list[Utterance] = []
+        frames: list[Frames] = []
+        losses: list[RecognitionWarning] = []
         async with aclosing(events) as received:
             async for event in received:
-                if isinstance(event, StreamStarted):
-                    self._require_version(event.model, event.model_version)
-                collected.take(event)
-        return Utterances(self.model.name, self.model.version, tuple(collected.utterances))
+                match event:
+                    case StreamStarted():
+                        self._require_version(event.model, event.model_version)
+                    case StreamFrames():
+                        frames.append(event.frames)
+                    case StreamFinal():
+                        utterances.append(_utterance(event, frames))
+                        frames = []
+                    case StreamWarning() if event.warning.loss is not None:
+                        losses.append(event.warning)
+        model = self.model
+        return Utterances(model.name, model.version, tuple(utterances), tuple(losses))
 
     def _require_version(self, model: str, version: str) -> None:
         if version != self.model.version:
@@ -183,6 +201,15 @@ class ServerEngine:
         self._require_version(metadata.model, metadata.model_version)
         self._limiter.answered(metadata.queue_duration, metadata.inference_duration)
         return recognition
+
+
+def _utterance(final: StreamFinal, frames: list[Frames]) -> Utterance:
+    joined = None
+    if frames:
+        rows = np.concatenate([part.probabilities for part in frames])
+        joined = replace(frames[0], probabilities=rows)
+    recognition = replace(final.recognition, frames=joined)
+    return Utterance(final.start, final.end, final.ended_by.value, recognition)
 
 
 async def _pieces(audio: bytes | Path | BinaryIO) -> AsyncIterator[bytes]:

@@ -285,7 +285,9 @@ def test_a_row_an_utterance(server: RunningServer, tmp_path: Path) -> None:
     calls = tmp_path / "calls"
     calls.mkdir()
     soundfile.write(calls / "call.wav", call, 16_000, subtype="PCM_16")
-    soundfile.write(calls / "silence.flac", np.tile(pause, 3), 16_000)
+    # Cut, where it would go unheard that something is missing.
+    soundfile.write(calls / "silence.wav", np.tile(pause, 3), 16_000, subtype="PCM_16")
+    (calls / "silence.wav").write_bytes((calls / "silence.wav").read_bytes()[:-32_000])
     table = tmp_path / "table.parquet"
     score(calls, "--per", "utterance", "--server", server.address, "--output", table)
     *said, silence = rows(table)
@@ -305,6 +307,7 @@ def test_a_row_an_utterance(server: RunningServer, tmp_path: Path) -> None:
             assert row["peak_angry"] == pytest.approx(peaks["angry"], abs=1e-3)
     assert (silence["utterance"], silence["label"], silence["mostly_silent"]) == (None, None, True)
     assert silence["error"] is None
+    assert [warning["code"] for warning in silence["warnings"]] == ["TRUNCATED"]
     # It goes on where it was.
     again = score(calls, "--per", "utterance", "--server", server.address, "--output", table)
     assert rows(table) == [*said, silence]

@@ -148,7 +148,7 @@ def test_streams_that_say_nothing_leave_places_for_others(
 def test_a_long_window_is_paid_for_before_it_is_filled(
     start: Callable[..., RunningServer],
 ) -> None:
-    server = start("--max-stream-bytes", "2000000")
+    server = start("--max-stream-bytes", "2000000", "--max-audio-seconds", "5")
     kind = service_pb2.StreamRecognizeRequest
 
     def opening(seconds: int) -> service_pb2.StreamRecognizeRequest:

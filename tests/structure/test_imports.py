@@ -53,7 +53,7 @@ LAYERS = {
         {"command"},
         {"cluster", "progress", "report", "summary"},
         {"run", "server_engine", "table"},
-        {"collector", "journal", "limiter", "plan", "servers", "sources"},
+        {"journal", "limiter", "plan", "servers", "sources"},
         {"engine", "entry", "schema"},
         {"row"},
         {"recording"},

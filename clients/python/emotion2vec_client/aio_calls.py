@@ -113,8 +113,8 @@ class AsyncCalls:
                 try:
                     async with aclosing(self._streamed(call, upload, tries.remaining())) as events:
                         async for event in events:
-                            tries.got_through()
                             for taken in resumption.take(event):
+                                tries.got_through()
                                 yield taken
                     return
                 except RecognitionError as error:

@@ -98,8 +98,9 @@ class Calls:
                 call = itertools.chain([config], pump.call())
                 try:
                     for event in self._streamed(call, upload, tries.remaining()):
-                        tries.got_through()
-                        yield from pump.take(event)
+                        if taken := pump.take(event):
+                            tries.got_through()
+                        yield from taken
                     return
                 except RecognitionError as error:
                     pause = tries.pause(error)

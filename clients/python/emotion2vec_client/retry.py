@@ -69,7 +69,7 @@ class Tries:
         return None if self._deadline is None else max(0.0, self._deadline - self._clock())
 
     def got_through(self) -> None:
-        """What fails next is the first failure again."""
+        """There is something new: what fails next is the first failure again."""
         self._failed = 0
 
     def pause(self, error: RecognitionError) -> float | None:

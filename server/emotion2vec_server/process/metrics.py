@@ -106,7 +106,7 @@ class Metrics:
         )
         self._stream_state = Gauge(
             "emotion2vec_stream_state_bytes",
-            "What open live streams keep of the audio before, at the most.",
+            "What open live streams keep of what they have heard, at the most.",
             registry=registry,
         )
         self._decoding = Gauge(

@@ -148,9 +148,9 @@ class Settings(BaseSettings):
 
     max_streams: Count = Field(256, description="Most live streams at once.")
     max_stream_bytes: Bytes = Field(
-        4 * 2**30,
-        description="Most bytes that they keep of what they have heard, by the windows they ask "
-        "for: 15 MB for 3 s of emotion2vec+ large.",
+        8 * 2**30,
+        description="Most bytes that they keep of what they have heard: 19 MB for an utterance of "
+        "300 s, and by the window they ask for, 15 MB for 3 s of emotion2vec+ large.",
     )
     max_stream_seconds: Seconds = Field(3600.0, description="Longest life of a stream.")
     stream_idle_seconds: Seconds = Field(30.0, description="Longest silence of a stream's caller.")

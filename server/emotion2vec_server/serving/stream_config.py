@@ -71,15 +71,18 @@ class OpenStream:
     options: Options
     audio: AudioSpec
     stream_options: StreamOptions
+    longest: int
+    """Samples of an utterance."""
 
     @property
     def state_bytes(self) -> int:
-        """What the stream keeps of the audio before, at the most: keys and values, or a window."""
+        """What the stream keeps of what it has heard, at the most: the utterance under way, whose
+        end is a window too, and keys and values."""
         framing = self.stream_options.framing
+        state = 0
         if framing.incremental:
-            return self.model.state_bytes(framing.window, framing.hop + framing.lookahead)
-        begin, end = framing.span(0, framing.window)
-        return 4 * (end - begin)
+            state = self.model.state_bytes(framing.window, framing.hop + framing.lookahead)
+        return 4 * self.longest + state
 
 
 def settle(asked: StreamConfig, catalog: Catalog, longest_utterance: float) -> OpenStream:
@@ -101,7 +104,9 @@ def settle(asked: StreamConfig, catalog: Catalog, longest_utterance: float) -> O
         incremental=_is_incremental(asked.incremental, model),
     )
     _check(asked, model)
-    alerts, ends, rate = asked.alerts, asked.end_of_utterance, model.manifest.sample_rate
+    rate, alerts, ends = model.manifest.sample_rate, asked.alerts, None
+    if (own := asked.end_of_utterance) is not None:
+        ends = ends_of(rate, longest_utterance, own.silence, own.longest)
     stream_options = StreamOptions(
         framing,
         frames=options.frames,
@@ -110,10 +115,11 @@ def settle(asked: StreamConfig, catalog: Catalog, longest_utterance: float) -> O
         frame_embeddings=options.frame_embeddings,
         streamed_final=asked.streamed_final,
         speech_only=options.speech_only,
-        ends=ends_of(rate, longest_utterance, ends.silence, ends.longest) if ends else None,
+        ends=ends,
         alerts=_alert_rule(alerts, options.classes, model.manifest) if alerts else None,
     )
-    return OpenStream(asked.request_id, model, options, asked.audio, stream_options)
+    longest = ends.longest if ends else round(longest_utterance * rate)
+    return OpenStream(asked.request_id, model, options, asked.audio, stream_options, longest)
 
 
 def _check(asked: StreamConfig, model: ServedModel) -> None:

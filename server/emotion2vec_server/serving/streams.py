@@ -75,7 +75,15 @@ class UtteranceAnswer:
     closing: Closing
 
 
-StreamEvent = Started | Frames | Interim | Speech | Alert | HopChanged | UtteranceAnswer
+@dataclass(frozen=True, slots=True)
+class AudioLost:
+    """What of a container could not be heard, in all; known when it has ended."""
+
+    utterance: int
+    warning: RecognitionWarning
+
+
+StreamEvent = AudioLost | Started | Frames | Interim | Speech | Alert | HopChanged | UtteranceAnswer
 
 
 class Streams:
@@ -203,6 +211,11 @@ class Streams:
                         self._observer.audio(METHOD, len(event.samples) / _rate(opened))
                     else:
                         message = render(opened, event)
+                    await self._write(write, message)
+            # A final result tells what was lost until then, and silence has none.
+            for warning in about_source(source):
+                if warning.loss is not None:
+                    message = render(opened, AudioLost(session.utterance, warning))
                     await self._write(write, message)
         finally:
             self._open.remove(session)

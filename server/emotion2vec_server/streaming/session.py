@@ -110,6 +110,11 @@ class Session:
         self._whole: asyncio.Task[Completed[Recognition]] | None = None
         self._is_draining = False
 
+    @property
+    def utterance(self) -> int:
+        """Number of the one under way."""
+        return self._utterance.index
+
     def drain(self, grace: float) -> None:
         """The server shuts down: ends the stream with its utterance, at most `grace` seconds on."""
         self._is_draining = True

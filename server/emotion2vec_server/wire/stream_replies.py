@@ -7,7 +7,7 @@ from emotion2vec_runtime.bundle import Manifest
 from emotion2vec_runtime.recognition.warnings import RecognitionWarning, WarningCode
 
 from emotion2vec_server.serving.stream_config import OpenStream
-from emotion2vec_server.serving.streams import StreamEvent, UtteranceAnswer
+from emotion2vec_server.serving.streams import AudioLost, StreamEvent, UtteranceAnswer
 from emotion2vec_server.streaming.events import (
     Alert,
     Closing,
@@ -79,6 +79,8 @@ def stream_response(opened: OpenStream, event: StreamEvent) -> service_pb2.Strea
                 else service_pb2.SPEECH_EVENT_TYPE_END
             )
             reply.speech.offset.MergeFrom(duration(event.sample / rate))
+        case AudioLost():
+            reply.warning.MergeFrom(warning(event.warning))
         case HopChanged():
             reply.warning.MergeFrom(_hop_warning(event, manifest))
     reply.utterance_index = event.utterance
