@@ -42,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write("error: espeak-ng is not installed; install the package espeak-ng\n")
         return 1
     try:
-        make_demo(options.output, Plan(seed=options.seed, steps=options.steps), options.cache)
+        plan = Plan(seed=options.seed, steps=options.steps, blocks=options.blocks)
+        make_demo(options.output, plan, options.cache)
     except SynthesisError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
@@ -54,14 +55,14 @@ def make_demo(output: Path, plan: Plan, cache: Path) -> None:
     started = time.perf_counter()
     clips = training_clips(plan.clips_per_class, plan.seed, cache)
     synthesised = time.perf_counter()
-    model = build_model(plan.seed)
+    model, options = build_model(plan), demo_options(plan.blocks)
     ramp = max(1, round(plan.ramp * plan.steps))
     maker = BatchMaker(clips, plan.seed, plan.batch_seconds, ramp)
     losses = []
     for progress in train(model, maker, plan):
         losses.append(progress.loss)
         if progress.step % _SAVE_EVERY == _SAVE_EVERY - 1 or progress.step == plan.steps - 1:
-            write_checkpoint(output / "checkpoint", demo_options(), model.state_dict())
+            write_checkpoint(output / "checkpoint", options, model.state_dict())
     trained = time.perf_counter()
     run = Run(
         plan=plan,
@@ -99,6 +100,12 @@ def _sample(label: str, seed: int) -> Clip:
     return Clip(scaled(clip.samples, 0.5), label)
 
 
+def _blocks(text: str) -> int:
+    if (blocks := int(text)) < Plan().blocks:
+        raise argparse.ArgumentTypeError(f"the demo model has {Plan().blocks} blocks or more")
+    return blocks
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m emotion2vec_export.demo",
@@ -107,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
     parser.add_argument("--seed", type=int, default=Plan().seed)
     parser.add_argument("--steps", type=int, default=Plan().steps, help="optimiser steps")
+    parser.add_argument("--blocks", type=_blocks, default=Plan().blocks, help="of attention")
     parser.add_argument(
         "--cache",
         type=Path,

@@ -9,16 +9,18 @@ from emotion2vec_export.synthetic import Size, model_options
 
 NAME = "emotion2vec_demo"
 
+_BLOCKS = 4
+_PRENET = 2
 _DROPOUT = 0.05
 
 
-def demo_options() -> dict[str, Any]:
-    """FunASR's `model_conf`: emotion2vec at about a million parameters.
+def demo_options(blocks: int = _BLOCKS) -> dict[str, Any]:
+    """FunASR's `model_conf`: emotion2vec at about a million parameters, with so many blocks.
 
     The front end keeps emotion2vec's kernels and strides (hop 320, field 400) and has few channels
     where the rate is high, since that is where the time goes.
     """
-    options = model_options(Size(embed_dim=128, heads=4, prenet_depth=2, depth=2))
+    options = model_options(Size(embed_dim=128, heads=4, prenet_depth=_PRENET, depth=blocks - _PRENET))
     options |= {
         "encoder_dropout": _DROPOUT,
         "post_mlp_drop": _DROPOUT,
@@ -41,6 +43,8 @@ class Plan:
     """How to train. `clips_per_class` sets the corpus; a batch holds about `batch_seconds`."""
 
     seed: int = 0
+    blocks: int = _BLOCKS
+    """Of attention. emotion2vec+ has 12: what depth does to trained weights shows with as many."""
     clips_per_class: int = 300
     steps: int = 2200
     batch_seconds: float = 32.0

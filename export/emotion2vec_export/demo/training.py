@@ -34,12 +34,13 @@ class Progress:
     loss: float
 
 
-def build_model(seed: int) -> nn.Module:
-    """FunASR's `Emotion2vec` with the demo's configuration and seeded weights."""
+def build_model(plan: Plan) -> nn.Module:
+    """FunASR's `Emotion2vec` with the demo's configuration, with the plan's blocks and seed."""
     from funasr.models.emotion2vec.model import Emotion2vec  # slow to import
 
-    torch.manual_seed(seed)
-    return cast(nn.Module, Emotion2vec(model_conf=demo_options(), vocab_size=len(LABELS)))
+    torch.manual_seed(plan.seed)
+    options = demo_options(plan.blocks)
+    return cast(nn.Module, Emotion2vec(model_conf=options, vocab_size=len(LABELS)))
 
 
 def train(model: nn.Module, maker: BatchMaker, plan: Plan) -> Iterator[Progress]:

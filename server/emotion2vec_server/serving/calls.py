@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from emotion2vec_server.errors import RETRY_SECONDS, OverloadedError
 from emotion2vec_server.serving.places import Places
@@ -56,10 +57,17 @@ class Calls:
             if not self._places.taken:
                 self._idle.set()
 
-    async def may_answer(self) -> None:
-        """Returns when an answer may leave."""
-        if not self._answers.is_set():
-            await self._answers.wait()
+    async def may_answer(self, deadline: float | None = None) -> None:
+        """Returns when an answer may leave, and halfway to its caller's deadline at the latest.
+
+        Args:
+            deadline: on the clock of `time.monotonic`; None for a caller who waits for ever.
+        """
+        if self._answers.is_set():
+            return
+        longest = None if deadline is None else (deadline - time.monotonic()) / 2
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._answers.wait(), longest)
 
     async def quiet(self, pause: float, most: float) -> None:
         """Holds answers back, and returns when no call has begun or ended for `pause` seconds.

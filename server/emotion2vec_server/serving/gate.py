@@ -66,7 +66,7 @@ class Gate:
                 call.caller = replace(call.caller, name=holder)
             with self._calls.under_way(call.caller.name):
                 result = await work(call)
-                await self._calls.may_answer()
+                await self._calls.may_answer(call.caller.deadline)
                 return result
         except RequestError as error:
             status = error.status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import ExitStack
 
 import pytest
@@ -59,6 +60,19 @@ async def test_who_never_stops_asking_is_not_waited_for_for_ever() -> None:
     asking.cancel()
     calls.release()
     await asyncio.gather(*tasks)
+
+
+async def test_no_answer_is_held_back_until_it_is_late() -> None:
+    calls, answered = Calls(), list[int]()
+    await calls.quiet(0, 0)
+    with calls.under_way(""):
+        async with asyncio.timeout(30):
+            await calls.may_answer(time.monotonic() + 0.02)
+    held = asyncio.create_task(call(calls, answered, 0))
+    await asyncio.sleep(0.05)
+    assert not answered
+    calls.release()
+    await held
 
 
 async def test_too_many_are_refused_with_a_time_to_come_back() -> None:
