@@ -30,11 +30,11 @@ RUN mkdir protos/emotion2vec runtime/emotion2vec_runtime server/emotion2vec_serv
 
 FROM build AS dependencies-cpu
 RUN python -m pip --python /opt/emotion2vec/bin/python install \
-    ./protos './runtime[cpu]' './server[plot]' ./client
+    ./protos './runtime[cpu]' './server[plot,silero]' ./client
 
 FROM build AS dependencies-gpu
 RUN python -m pip --python /opt/emotion2vec/bin/python install --constraint constraints-gpu.txt \
-    ./protos './runtime[gpu]' './server[plot]' ./client 'onnxruntime-gpu[cuda,cudnn]'
+    ./protos './runtime[gpu]' './server[plot,silero]' ./client 'onnxruntime-gpu[cuda,cudnn]'
 
 FROM build AS wheels
 COPY protos protos

@@ -85,7 +85,7 @@ clean:
 
 .venv/all.stamp: .venv/pip.stamp $(ALL_PYPROJECTS)
 	@echo "Installing all distributions and the tools into .venv (some minutes the first time)"
-	$(PIP_INSTALL) --editable $(PROTOS) --editable '$(RUNTIME)[cpu]' --editable '$(SERVER)[plot]' \
+	$(PIP_INSTALL) --editable $(PROTOS) --editable '$(RUNTIME)[cpu]' --editable '$(SERVER)[plot,silero]' \
 		--editable '$(CLIENT)[plot,live]' --editable '$(ARCHIVE)[s3]' --editable $(EXPORT) \
 		--group dev
 	@touch $@ .venv/run.stamp

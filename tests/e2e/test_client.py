@@ -125,6 +125,33 @@ def test_the_server_ends_utterances_when_asked_to(client: Any) -> None:
         assert covered[0].start == pytest.approx(final.start)
 
 
+@pytest.mark.parametrize("detector", ["energy", "silero"])
+def test_a_turn_in_traffic_ends_where_speech_is_heard(start: Any, detector: str) -> None:
+    """A lorry that passes keeps the energy gate open: the turn ends too late, or not at all."""
+    server = start("--voice-detector", detector)
+    with Client(server.address) as client:
+        speech = client.recognize(EXAMPLES[1], processed_audio=True).processed_audio
+        time_ = np.arange(9 * 16000) / 16000
+        swell = 10 ** (-15 * np.cos(np.pi * time_ / 4) ** 2 / 20)
+        noise = 600 * swell * np.random.default_rng(0).standard_normal(len(time_))
+        noise[2 * 16000 : 2 * 16000 + len(speech)] += speech
+        chunks = np.array_split(noise.astype(np.int16), 90)
+        events = client.stream(chunks, sample_rate=16000, end_of_utterance=EndOfUtterance(0.5))
+        finals = [event for event in events if isinstance(event, StreamFinal)]
+    ends = 2 + len(speech) / 16000
+    in_time = [
+        final
+        for final in finals
+        if final.ended_by is UtteranceEnd.SILENCE and abs(final.end - ends - 0.5) < 0.4
+    ]
+    if detector == "energy":
+        assert not in_time
+    else:
+        assert finals == in_time
+        assert len(finals) == 1
+        assert 2 - 0.9 < finals[0].start <= 2
+
+
 def test_errors_are_typed(client: Any) -> None:
     with pytest.raises(InvalidAudioError) as caught:
         client.recognize(b"this is no audio at all")

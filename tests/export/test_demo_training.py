@@ -48,8 +48,7 @@ def test_the_loss_falls() -> None:
 def test_a_run_repeats_itself() -> None:
     plan = Plan(steps=2)
     first, second = (
-        [progress.loss for progress in train(build_model(plan), maker(), plan)]
-        for _ in range(2)
+        [progress.loss for progress in train(build_model(plan), maker(), plan)] for _ in range(2)
     )
     assert first == second
 

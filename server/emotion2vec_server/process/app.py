@@ -35,6 +35,8 @@ from emotion2vec_server.serving.uploads import Uploads
 from emotion2vec_server.streaming.reader import StreamLimits
 
 if TYPE_CHECKING:
+    from emotion2vec_runtime.audio.voice import Detector
+
     from emotion2vec_server.http_api.server import HttpServer, HttpTls
 
 _DECODE_THREADS_A_CORE = 2
@@ -64,6 +66,7 @@ class Server:
 
         Raises:
             ConfigError: the token file can't be read.
+            MissingLibraryError: the voice detector is not installed.
         """
         self._settings = settings
         self._metrics = Metrics()
@@ -240,6 +243,7 @@ class Server:
             max_streams=settings.max_streams,
             max_state_bytes=settings.max_stream_bytes,
             low_confidence=settings.low_confidence,
+            detector=_detector(settings),
         )
         self._metrics.streams(lambda: streams.open_count, lambda: streams.state_bytes)
         return streams
@@ -317,6 +321,15 @@ def _decode_threads(settings: Settings) -> int:
     """Mostly they wait for decoder processes; with fewer, those would be idle while a thread waits
     for its turn to take what has been decoded."""
     return settings.decode_threads or _DECODE_THREADS_A_CORE * available_cores()
+
+
+def _detector(settings: Settings) -> Callable[[], Detector] | None:
+    if settings.voice_detector == "energy":
+        return None
+    from emotion2vec_runtime.audio.silero import Silero
+
+    Silero()  # Here it is said where it is not installed.
+    return Silero
 
 
 def _left(end: float) -> float:

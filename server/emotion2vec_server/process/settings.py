@@ -152,6 +152,11 @@ class Settings(BaseSettings):
         description="Most bytes that they keep of what they have heard: 19 MB for an utterance of "
         "300 s, and by the window they ask for, 15 MB for 3 s of emotion2vec+ large.",
     )
+    voice_detector: Literal["energy", "silero"] = Field(
+        "energy",
+        description="What hears speech in live streams: energy is the cheaper one, silero (extra "
+        "[silero]) the better in noise.",
+    )
     max_stream_seconds: Seconds = Field(3600.0, description="Longest life of a stream.")
     stream_idle_seconds: Seconds = Field(30.0, description="Longest silence of a stream's caller.")
 

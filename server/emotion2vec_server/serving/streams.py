@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from emotion2vec_runtime.audio import AudioSpec, Level, RecordingDecoder, StreamDecoder
-from emotion2vec_runtime.audio.voice import mostly_silent
+from emotion2vec_runtime.audio.voice import Detector, mostly_silent
 from emotion2vec_runtime.errors import InvalidRequestError
 from emotion2vec_runtime.recognition.result import interpret
 from emotion2vec_runtime.recognition.warnings import (
@@ -100,8 +100,21 @@ class Streams:
         max_streams: int,
         max_state_bytes: int,
         low_confidence: float,
+        detector: Callable[[], Detector] | None = None,
     ) -> None:
-        """`executor` runs what would block the event loop."""
+        """
+        Args:
+            catalog: the models.
+            uploads: counts what streams have sent.
+            executor: runs what would block the event loop.
+            limits: of each stream.
+            observer: hears of what is served.
+            max_streams: at once.
+            max_state_bytes: of all of them.
+            low_confidence: below it there is a warning.
+            detector: makes a stream's detector of speech, which takes long to judge; None leaves
+                it at the energy gate.
+        """
         self._catalog = catalog
         self._uploads = uploads
         self._executor = executor
@@ -111,6 +124,7 @@ class Streams:
         self._state = Places(max_state_bytes)
         """In bytes."""
         self._low_confidence = low_confidence
+        self._detector = detector
         self._open: set[Session] = set()
         self._opening: set[asyncio.Timeout] = set()
         """Of streams whose config has not come."""
@@ -191,12 +205,15 @@ class Streams:
         write: Callable[[M], Awaitable[None]],
     ) -> None:
         source, decoding = self._decoding(opened.audio)
+        detector = None if self._detector is None else self._detector()
         session = Session(
             opened.model,
             decoding,
             opened.stream_options,
             self._limits,
             caller=caller.name,
+            detector=detector,
+            executor=None if detector is None else self._executor,
         )
         self._open.add(session)
         _log.debug("stream opened", extra=_log_fields(opened, caller))

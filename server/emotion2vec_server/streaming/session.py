@@ -30,11 +30,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from emotion2vec_runtime.arrays import Float32
-from emotion2vec_runtime.audio.voice import VoiceActivity
+from emotion2vec_runtime.audio.voice import Detector, VoiceActivity
 from emotion2vec_runtime.bundle import Manifest
 from emotion2vec_runtime.recognition.recognition import Recognition
 
@@ -79,6 +80,8 @@ class Session:
         limits: StreamLimits,
         *,
         caller: str = "",
+        detector: Detector | None = None,
+        executor: Executor | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """To be made within the event loop that runs it.
@@ -89,6 +92,8 @@ class Session:
             options: what the caller asked for.
             limits: what the stream may cost.
             caller: whom the batcher shares its time between.
+            detector: of speech; None is the energy gate.
+            executor: where to listen with a detector that takes long; None does so in the loop.
             clock: seconds, for turnarounds.
         """
         manifest, framing = model.manifest, options.framing
@@ -98,12 +103,13 @@ class Session:
         self._options = options
         self._limits = limits
         self._caller = caller
+        self._executor = executor
         self._clock = clock
         most = round(limits.utterance * manifest.sample_rate)
         self._longest = most if options.ends is None else min(most, options.ends.longest)
         self._inbox = Inbox(round(limits.read_ahead * manifest.sample_rate))
         self._reader = Reader(self._inbox, decoding, limits)
-        self._voice = VoiceActivity() if options.voice_activity else None
+        self._voice = VoiceActivity(detector) if options.voice_activity else None
         frame_seconds = framing.frame_hop / manifest.sample_rate
         self._pace = Pace(framing.hop, framing.longest_hop, frame_seconds)
         self._utterance = self._begin_utterance(0, 0)
@@ -162,10 +168,10 @@ class Session:
             if (until_end := self._utterance.until_end) is not None:
                 room = min(room, until_end)
             piece, samples = samples[:room], samples[room:]
-            async for event in self._score(self._utterance.hear(piece)):
+            async for event in self._score(await self._listen(piece)):
                 yield event
             if self._utterance.until_end == 0 and self._utterance.awaits_speech:
-                async for event in self._score(self._without_lead()):
+                async for event in self._score(await self._without_lead()):
                     yield event
             elif self._utterance.until_end == 0:
                 async for event in self._conclude(Closing.SILENCE):
@@ -174,7 +180,7 @@ class Session:
                 async for event in self._conclude(Closing.TOO_LONG):
                     yield event
 
-    def _without_lead(self) -> Update:
+    async def _without_lead(self) -> Update:
         """Nobody has spoken yet: of what has come the end is kept, and heard again: beside less
         noise it may be speech."""
         utterance, ends = self._utterance, self._options.ends
@@ -182,7 +188,13 @@ class Session:
         kept = utterance.samples[-ends.pre_roll :]
         start = utterance.start_sample + utterance.length - len(kept)
         self._utterance = self._begin_utterance(utterance.index, start)
-        return self._utterance.hear(kept)
+        return await self._listen(kept)
+
+    async def _listen(self, samples: Float32) -> Update:
+        hear = self._utterance.hear
+        if self._executor is None:
+            return hear(samples)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, hear, samples)
 
     async def _score(self, heard: Update) -> AsyncIterator[Event]:
         utterance = self._utterance
