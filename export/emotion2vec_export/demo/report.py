@@ -89,7 +89,8 @@ with nine exaggerated manners of speaking. **It is a demo.** It tells these mann
 never heard a person, and its answers about people's speech mean nothing. Use it to try the server,
 the clients and the tests, and a real emotion2vec+ checkpoint for everything else.
 
-Made with `python -m emotion2vec_export.demo --output DIR --seed {plan["seed"]} --blocks {plan["blocks"]}`.
+Made with `python -m emotion2vec_export.demo --output DIR --seed {plan["seed"]}
+--blocks {plan["blocks"]}`.
 
 | | |
 | --- | --- |

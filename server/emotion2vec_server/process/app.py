@@ -47,8 +47,8 @@ _SLOWEST = 2
 _QUIET_SECONDS = 0.25
 """Without a new call: callers who wait for an answer have none to send."""
 _MOST_QUIET_SECONDS = 3.0
-"""Callers who don't wait for answers are never quiet. Those who do became so within 2.3 s at most: 64
-between two servers, on a machine with five busy processes a core."""
+"""Callers who don't wait for answers are never quiet. Those who do became so within 2.3 s at
+most: 64 between two servers, on a machine with five busy processes a core."""
 _FAREWELL_SECONDS = 0.1
 """For GOAWAY to reach the callers before the answers that they wait for."""
 _LAST_REPLIES_SECONDS = 0.5
