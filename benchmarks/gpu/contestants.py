@@ -101,7 +101,7 @@ def _tensorrt(subject: Subject, device: str) -> Run:
             engine,
             installed_libraries()[engine.library],
             precision="fp16",
-            devices=cuda.devices()[:1],
+            device=cuda.devices()[0],
             instances=1,
         )
     except (ExportError, LoadError) as error:

@@ -250,5 +250,5 @@ def load_engine(path: Path, engine: Engine) -> Backend:
     """The engine on this machine's first card, as the server runs it."""
     library = installed_libraries()[engine.library]
     return TensorRtBackend(
-        path, engine, library, precision="fp16", devices=cuda.devices()[:1], instances=1
+        path, engine, library, precision="fp16", device=cuda.devices()[0], instances=1
     )

@@ -54,7 +54,6 @@ class Stepped:
     """A model of whole clips that runs them in steps; several clips go side by side."""
 
     provider = "cpu"
-    runtime = ""
 
     def __init__(
         self,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
-from emotion2vec_runtime.backends import select
+from emotion2vec_runtime.backends import onnx_runtime, select
 from emotion2vec_runtime.backends.instructions import best_of
 from emotion2vec_runtime.backends.onnx_runtime import available_providers
-from emotion2vec_runtime.backends.providers import provider_named
-from emotion2vec_runtime.backends.select import load_backend
+from emotion2vec_runtime.backends.providers import Provider, provider_named
+from emotion2vec_runtime.backends.select import instances_of, load_backend
 from emotion2vec_runtime.bundle import (
     Artifact,
     Bundle,
@@ -20,7 +23,7 @@ from emotion2vec_runtime.bundle import (
     Refusal,
     load_bundle,
 )
-from emotion2vec_runtime.errors import BundleError, ConfigError
+from emotion2vec_runtime.errors import BundleError, ConfigError, LoadError
 from emotion2vec_runtime.recognition.recognizer import DEMO_BUNDLE
 from pydantic import ValidationError
 
@@ -120,6 +123,52 @@ def test_why_the_export_refused_it_is_told(bundle_of: MakeBundle) -> None:
 def test_auto_never_loads_what_failed_its_check(bundle_of: MakeBundle) -> None:
     with pytest.raises(ConfigError, match="passed its parity check"):
         load_backend(bundle_of(int8=False), precision="auto", provider="cpu", threads=1)
+
+
+class OnACard:
+    """Stands for ONNX Runtime on a card."""
+
+    provider = "cuda"
+
+    def __init__(self, path: Path, provider: Provider, *, device: int, **_: object) -> None:
+        if device in self.full:
+            raise LoadError("CUDA failure 2: out of memory")
+        self.loaded.append(device)
+
+    loaded: ClassVar[list[int]] = []
+    full: ClassVar[set[int]] = set()
+
+
+@pytest.fixture
+def two_cards(monkeypatch: pytest.MonkeyPatch) -> type[OnACard]:
+    """A machine with two cards and ONNX Runtime's CUDA provider."""
+    cards = [SimpleNamespace(number=number, name=f"Card {number}") for number in range(2)]
+    monkeypatch.setattr(select, "_cards", lambda: cards)
+    monkeypatch.setattr(onnx_runtime, "available_providers", lambda: (provider_named("cuda"),))
+    monkeypatch.setattr(onnx_runtime, "OnnxRuntimeBackend", OnACard)
+    monkeypatch.setattr(OnACard, "loaded", [])
+    monkeypatch.setattr(OnACard, "full", set())
+    return OnACard
+
+
+def test_all_cards_work_unless_told_otherwise(
+    bundle_of: MakeBundle, two_cards: type[OnACard], caplog: pytest.LogCaptureFixture
+) -> None:
+    load_backend(bundle_of(fp16=True), provider="cuda", instances=0)
+    assert two_cards.loaded == [0, 1]
+    assert instances_of(provider_named("cuda"), 0) == 4
+    assert not caplog.records
+    load_backend(bundle_of(fp16=True), provider="cuda", instances=1)
+    assert two_cards.loaded == [0, 1, 0]
+    assert "1 of 2 cards are idle: with 4 instances all of them work" in caplog.text
+
+
+def test_which_card_can_not_load_it_is_said(
+    bundle_of: MakeBundle, two_cards: type[OnACard]
+) -> None:
+    two_cards.full.add(1)
+    with pytest.raises(LoadError, match=r"card 1 \(Card 1\): .* out of memory"):
+        load_backend(bundle_of(fp16=True), provider="cuda", instances=0)
 
 
 def test_what_differs_from_its_manifest_is_refused(bundle_of: MakeBundle) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from emotion2vec_runtime.backends.base import Outputs
 from emotion2vec_runtime.backends.spread import Spread
-from emotion2vec_runtime.errors import OutOfMemoryError
+from emotion2vec_runtime.errors import InferenceError, OutOfMemoryError
 
 CLIP, LENGTHS = np.zeros((1, 400), np.float32), np.array([400])
 
@@ -16,7 +16,7 @@ CLIP, LENGTHS = np.zeros((1, 400), np.float32), np.array([400])
 class Card:
     """A backend that takes a while, or has no memory."""
 
-    provider, precision, runtime = "cuda", "fp16", "test"
+    provider, precision = "cuda", "fp16"
 
     def __init__(self, meeting: threading.Barrier | None = None) -> None:
         self._meeting = meeting
@@ -86,3 +86,44 @@ def test_a_card_without_memory_is_not_lost() -> None:
     for _ in range(3):
         with pytest.raises(OutOfMemoryError):
             spread.run(CLIP, LENGTHS)
+
+
+class Faulty(Card):
+    """One that has fallen off the bus: it fails at once, and so is never busy."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_broken = True
+
+    def run(self, waveforms, lengths, *, frame_embeddings=False) -> Outputs:
+        self.batches += 1
+        if self.is_broken:
+            raise InferenceError("CUDA error: no device")
+        return Outputs(None, waveforms, None, None, lengths)
+
+
+def test_a_card_that_fails_costs_no_batch_and_draws_none() -> None:
+    now = 0.0
+    broken, sound = Faulty(), Faulty()
+    sound.is_broken = False
+    spread = Spread([broken, sound], 2, clock=lambda: now)
+    for _ in range(5):
+        spread.run(CLIP, LENGTHS)
+    assert (broken.batches, sound.batches) == (1, 5)
+    # What was a passing fault is over, and half of the machine must not stay idle for it.
+    broken.is_broken, now = False, 61.0
+    for _ in range(4):
+        spread.run(CLIP, LENGTHS)
+    assert broken.batches > 1
+
+
+def test_what_no_card_can_run_has_failed() -> None:
+    cards = [Faulty(), Faulty()]
+    spread = Spread(cards, 2)
+    for _ in range(3):
+        with pytest.raises(InferenceError, match="no device"):
+            spread.run(CLIP, LENGTHS)
+    assert [card.batches for card in cards] == [3, 3]
+    for card in cards:
+        card.is_broken = False
+    spread.run(CLIP, LENGTHS)

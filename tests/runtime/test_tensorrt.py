@@ -174,7 +174,7 @@ def load(card: Card, directory: Path) -> tensorrt.TensorRtBackend:
     path = directory / "model.engine"
     path.write_bytes(b"engine")
     return tensorrt.TensorRtBackend(
-        path, ENGINE, card.library(), precision="fp16", devices=[CARD], instances=1
+        path, ENGINE, card.library(), precision="fp16", device=CARD, instances=1
     )
 
 

@@ -36,11 +36,6 @@ class Backend(Protocol):
     @property
     def precision(self) -> str: ...
 
-    @property
-    def runtime(self) -> str:
-        """The library, its version and the device."""
-        ...
-
     def run(self, waveforms: Float32, lengths: Int64, *, frame_embeddings: bool = False) -> Outputs:
         """Runs one batch.
 

@@ -114,7 +114,6 @@ class OnnxRuntimeBackend:
         precision: Precision,
         threads: int = 0,
         device: int = 0,
-        card: str = "",
     ) -> None:
         """Loads the graph at `path`.
 
@@ -124,14 +123,12 @@ class OnnxRuntimeBackend:
             precision: what its manifest says.
             threads: of one run on the CPU; 0 takes one a core.
             device: number of the card, for a provider with memory of its own.
-            card: what it is called; "" on the CPU, or where nobody knows.
 
         Raises:
             LoadError: the graph can't be loaded, or the provider is not to be had here.
         """
         self._graph = _Graph(path, provider, threads, device)
         self._provider = provider
-        self._card = card
         self._precision = precision
         self._pooled = [name for name in self._graph.outputs if name != "frame_embeddings"]
 
@@ -142,11 +139,6 @@ class OnnxRuntimeBackend:
     @property
     def precision(self) -> str:
         return self._precision
-
-    @property
-    def runtime(self) -> str:
-        place = f" on {self._card}" if self._card else ""
-        return f"onnxruntime {ort.__version__} {self._provider.name}{place}"
 
     def run(self, waveforms: Float32, lengths: Int64, *, frame_embeddings: bool = False) -> Outputs:
         """See `Backend.run`."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from emotion2vec_runtime.backends.base import Backend, StepBackend
@@ -13,7 +14,7 @@ from emotion2vec_runtime.backends.spread import Spread
 from emotion2vec_runtime.backends.tensorrt.engine_fit import Machine, misfit
 from emotion2vec_runtime.backends.tensorrt.library import installed_libraries
 from emotion2vec_runtime.bundle import Artifact, Bundle, Engine, Precision
-from emotion2vec_runtime.errors import ConfigError
+from emotion2vec_runtime.errors import ConfigError, LoadError
 
 if TYPE_CHECKING:
     from emotion2vec_runtime.backends.tensorrt.cuda import Device
@@ -40,14 +41,14 @@ def load_backend(
         precision: what is wished; "auto" takes the provider's best that was found faithful.
         provider: a name in `backends.providers`, or "auto".
         threads: of all batches on the CPU; 0 takes one a core.
-        instances: batches that may run at once; shared out over the cards.
+        instances: batches that may run at once, shared out over the cards; 0: see `instances_of`.
         longest: samples of the longest clip that will be asked for.
 
     Raises:
         BundleError: a file of the artefact differs from the manifest.
         ConfigError: the wished precision or provider is not to be had.
         MissingLibraryError: ONNX Runtime is not installed.
-        LoadError: the artefact can't be loaded.
+        LoadError: the artefact can't be loaded; where there are several cards, on which.
     """
     if provider in ("auto", "tensorrt"):
         for artifact in bundle.manifest.artifacts:
@@ -62,25 +63,55 @@ def load_backend(
     place = _choose_provider(provider, available_providers())
     artifact = _choose_artifact(bundle, precision, place)
     _announce(bundle, artifact, place.name)
-    there = _cards() if place.memory == "device" else []
-    cards = [card.name for card in there[:instances]]
-    if len(cards) < len(there):
-        _log.warning(
-            f"{len(there) - len(cards)} of {len(there)} cards are idle: with {2 * len(there)} "
-            "instances all of them work"
-        )
+    cards = _cards() if place.memory == "device" else []
     with bundle.verifying(artifact) as path:
-        backends = [
-            OnnxRuntimeBackend(
+
+        def load(card: Device | None, _: int) -> Backend:
+            return OnnxRuntimeBackend(
                 path,
                 place,
                 precision=artifact.precision,
                 threads=threads,
-                device=number,
-                card=name,
+                device=card.number if card else 0,
             )
-            for number, name in enumerate(cards or [""])
-        ]
+
+        # Without CUDA's Python package nobody knows what cards there are: it takes the first.
+        return _on_cards(load, cards, instances_of(place, instances)) if cards else load(None, 0)
+
+
+def instances_of(provider: Provider, wished: int) -> int:
+    """Batches that run at once: `wished` unless that is 0; the provider's number on each card; 0 on
+    a CPU, where the caller knows how many cores there are."""
+    return wished or (provider.instances or 0) * max(1, len(_cards()))
+
+
+def _on_cards(
+    load: Callable[[Device, int], Backend], cards: Sequence[Device], instances: int
+) -> Backend:
+    """The backend on as many cards as there are instances for.
+
+    Args:
+        load: makes it for a card, where so many batches may run at once.
+        cards: those that there are.
+        instances: batches that may run at once, on all of them together.
+
+    Raises:
+        LoadError: one of them can't load it.
+    """
+    used = cards[:instances]
+    if len(used) < len(cards):
+        _log.warning(
+            f"{len(cards) - len(used)} of {len(cards)} cards are idle: with {2 * len(cards)} "
+            "instances all of them work"
+        )
+    _log.info("cards", extra={"cards": ", ".join(card.name for card in used)})
+    backends = []
+    for card in used:
+        try:
+            backends.append(load(card, math.ceil(instances / len(used))))
+        except LoadError as error:
+            where = f"card {card.number} ({card.name}): " if len(cards) > 1 else ""
+            raise LoadError(f"{where}{error}") from error
     return backends[0] if len(backends) == 1 else Spread(backends, instances)
 
 
@@ -145,14 +176,18 @@ def _load_engine(bundle: Bundle, artifact: Artifact, engine: Engine, instances: 
         _log.warning(f"the TensorRT engine {artifact.file} was never compared with PyTorch")
     _announce(bundle, artifact, "tensorrt")
     with bundle.verifying(artifact) as path:
-        return TensorRtBackend(
-            path,
-            engine,
-            installed_libraries()[engine.library],
-            precision=artifact.precision,
-            devices=_cards(),
-            instances=instances,
-        )
+
+        def load(card: Device, at_once: int) -> Backend:
+            return TensorRtBackend(
+                path,
+                engine,
+                installed_libraries()[engine.library],
+                precision=artifact.precision,
+                device=card,
+                instances=at_once,
+            )
+
+        return _on_cards(load, _cards(), instances_of(provider_named("tensorrt"), instances))
 
 
 def _cards() -> list[Device]:

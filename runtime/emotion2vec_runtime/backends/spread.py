@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Collection, Sequence
 
 from emotion2vec_runtime.arrays import Float32, Int64
 from emotion2vec_runtime.backends.base import Backend, Outputs
+from emotion2vec_runtime.errors import InferenceError
+
+_REST_SECONDS = 60.0
+"""For a card that fails at once is always the one that runs the fewest."""
+_log = logging.getLogger(__name__)
 
 
 class Spread:
-    """Gives each batch to the backend that runs the fewest. All have the same provider and
-    precision."""
+    """Gives each batch to the backend that runs the fewest; where it fails there, to another one,
+    and lets that card rest. All have the same provider and precision."""
 
-    def __init__(self, backends: Sequence[Backend], instances: int) -> None:
-        """`instances` batches may run at once, shared out over the backends."""
+    def __init__(
+        self,
+        backends: Sequence[Backend],
+        instances: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`instances` batches may run at once, shared out over the backends; `clock` in seconds."""
         self._first = backends[0]
         self._backends = backends
         self._running = [0] * len(backends)
+        self._rests_until = [clock()] * len(backends)
+        self._clock = clock
         self._change = threading.Lock()
         self._instances = threading.BoundedSemaphore(instances)
 
@@ -30,23 +44,40 @@ class Spread:
     def precision(self) -> str:
         return self._first.precision
 
-    @property
-    def runtime(self) -> str:
-        return self._first.runtime
-
     def run(self, waveforms: Float32, lengths: Int64, *, frame_embeddings: bool = False) -> Outputs:
-        """See `Backend.run`."""
-        with self._least_busy() as backend:
-            return backend.run(waveforms, lengths, frame_embeddings=frame_embeddings)
-
-    @contextmanager
-    def _least_busy(self) -> Iterator[Backend]:
+        """See `Backend.run`. What no card can run has failed."""
+        tried: set[int] = set()
         with self._instances:
-            with self._change:
-                number = self._running.index(min(self._running))
-                self._running[number] += 1
-            try:
-                yield self._backends[number]
-            finally:
-                with self._change:
-                    self._running[number] -= 1
+            while True:
+                number = self._begin(tried)
+                tried.add(number)
+                try:
+                    return self._backends[number].run(
+                        waveforms, lengths, frame_embeddings=frame_embeddings
+                    )
+                except InferenceError as error:
+                    self._rest(number, error)
+                    if len(tried) == len(self._backends):
+                        raise
+                finally:
+                    with self._change:
+                        self._running[number] -= 1
+
+    def _begin(self, tried: Collection[int]) -> int:
+        with self._change:
+            now = self._clock()
+
+            def order(number: int) -> tuple[bool, bool, int]:
+                is_resting = self._rests_until[number] > now
+                return number in tried, is_resting, self._running[number]
+
+            number = min(range(len(self._backends)), key=order)
+            self._running[number] += 1
+            return number
+
+    def _rest(self, number: int, error: InferenceError) -> None:
+        with self._change:
+            self._rests_until[number] = self._clock() + _REST_SECONDS
+        _log.warning(
+            f"card {number} failed, and rests for {_REST_SECONDS:g} s while others work: {error}"
+        )

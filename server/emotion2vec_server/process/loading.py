@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from emotion2vec_runtime.backends.providers import Provider, provider_named
-from emotion2vec_runtime.backends.select import load_backend
+from emotion2vec_runtime.backends.select import instances_of, load_backend
 from emotion2vec_runtime.bundle import Bundle, Manifest, load_bundle
 from emotion2vec_runtime.errors import ConfigError, InferenceError, LoadError, OutOfMemoryError
 from emotion2vec_runtime.recognition.live import load_steps
@@ -100,14 +100,14 @@ def _load(
         precision=settings.precision,
         provider=settings.provider,
         threads=share.pool,
-        instances=settings.instances or 1,
+        instances=settings.instances,
         longest=round(settings.max_window_seconds * manifest.sample_rate),
     )
     provider = provider_named(backend.provider)
     runner = Runner(backend)
     steps = load_steps(bundle, backend, threads=share.pool)
     limits = _limits(settings, manifest)
-    instances = settings.instances or provider.instances or share.instances
+    instances = instances_of(provider, settings.instances) or share.instances
     need = memory_of(
         bundle,
         backend.precision,

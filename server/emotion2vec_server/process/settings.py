@@ -98,7 +98,8 @@ class Settings(BaseSettings):
     threads: AutoCount = Field(0, description="Threads of one model instance; 0: by core count.")
     instances: AutoCount = Field(
         0,
-        description="Batches at once, over all GPUs; 0: 2 on a GPU, by core count on a CPU.",
+        description="Batches at once, over all GPUs; 0: 2 on each GPU (1 with TensorRT), by core "
+        "count on a CPU.",
     )
     decode_threads: AutoCount = Field(0, description="Audio decoding threads; 0: two a core.")
 

@@ -1,6 +1,6 @@
 """A serialised TensorRT engine, run by TensorRT itself.
 
-One engine a card, and on it one instance for each batch that may run at once. An instance has a
+One engine on one card, and one instance for each batch that may run at once. An instance has a
 stream, page-locked buffers, and a context for each optimisation profile, which share its scratch
 memory: one runs at a time. Copies of one instance run beside the work of another. Scratch memory
 grows to what the shapes that came really need, not to the corner of the largest profile.
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class TensorRtBackend:
-    """One engine on one or several cards."""
+    """One engine on one card."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class TensorRtBackend:
         library: Library,
         *,
         precision: Precision,
-        devices: list[cuda.Device],
+        device: cuda.Device,
         instances: int,
     ) -> None:
         """Loads the engine at `path`, which fits this machine (`engine_fit.misfit`).
@@ -49,25 +49,19 @@ class TensorRtBackend:
             engine: what its manifest says.
             library: what it was built by.
             precision: what its manifest says.
-            devices: cards to use, one after the other.
-            instances: batches that may run at once, over all cards.
+            device: the card.
+            instances: batches that may run at once.
 
         Raises:
             LoadError: TensorRT refuses it, or the card has no room for it.
         """
         self._profiles = engine.profiles
         self._precision = precision
-        names = ", ".join(sorted({device.name for device in devices}))
-        self._runtime = f"{library.name} {library.version} on {names}"
-        content = path.read_bytes()
         self._idle: SimpleQueue[_Instance] = SimpleQueue()
-        used = devices[:instances]
         try:
-            loaded = [_load(content, library, device) for device in used]
-            for instance in range(instances):
-                self._idle.put(
-                    _Instance(loaded[instance % len(used)], library, used[instance % len(used)])
-                )
+            loaded = _load(path.read_bytes(), library, device)
+            for _ in range(instances):
+                self._idle.put(_Instance(loaded, library, device))
         except (cuda.CudaError, OutOfMemoryError) as error:
             raise LoadError(f"can't load {path}: {error}") from error
 
@@ -78,10 +72,6 @@ class TensorRtBackend:
     @property
     def precision(self) -> str:
         return self._precision
-
-    @property
-    def runtime(self) -> str:
-        return self._runtime
 
     def run(self, waveforms: Float32, lengths: Int64, *, frame_embeddings: bool = False) -> Outputs:
         """See `Backend.run`. A batch of more rows than the engine takes runs in parts."""
