@@ -18,14 +18,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 SIZE, HIDDEN, BLOCKS, EXTRA_TOKENS = 1024, 4096, 12, 10
 """Of emotion2vec+ large, as `benchmarks.large` writes it."""
-_FRONT_END = (
+FRONT_END = (
     *((3 * 512, 512, rows) for rows in (32, 16, 8, 4)),
     *((2 * 512, 512, rows) for rows in (2, 1)),
 )
 """Products of the front end, which stay in float32: K, N, and rows a frame."""
-_POSITIONAL = 5 * SIZE * (SIZE // 16) * 19
+POSITIONAL = 5 * SIZE * (SIZE // 16) * 19
 """Multiplications a frame of the grouped convolutions, which stay in float32."""
-_SHAPES = ((SIZE, 3 * SIZE), (SIZE, SIZE), (SIZE, HIDDEN), (HIDDEN, SIZE))
+SHAPES = ((SIZE, 3 * SIZE), (SIZE, SIZE), (SIZE, HIDDEN), (HIDDEN, SIZE))
 _REPEATS = 25
 
 
@@ -47,19 +47,19 @@ class Floor:
     def seconds(self, precision: str, frames: int) -> float:
         """Seconds of all products of one clip."""
         tokens = frames + EXTRA_TOKENS
-        blocks = BLOCKS * tokens * sum(k * n for k, n in _SHAPES)
-        front_end = frames * sum(k * n * rows for k, n, rows in _FRONT_END)
+        blocks = BLOCKS * tokens * sum(k * n for k, n in SHAPES)
+        front_end = frames * sum(k * n * rows for k, n, rows in FRONT_END)
         attention = BLOCKS * 2 * tokens**2 * SIZE
-        exact = attention + frames * _POSITIONAL + front_end
+        exact = attention + frames * POSITIONAL + front_end
         rate = self.int8 if precision == "int8" else self.float32
         return 2e-9 * (blocks / rate + exact / self.float32)
 
 
 def measure(threads: int, frames: int = 499) -> Floor:
     """Times the products."""
-    work = 2e-9 * frames * sum(k * n for k, n in _SHAPES)
+    work = 2e-9 * frames * sum(k * n for k, n in SHAPES)
     rates = [
-        work / sum(_seconds(frames, k, n, threads, rounded=rounded) for k, n in _SHAPES)
+        work / sum(_seconds(frames, k, n, threads, rounded=rounded) for k, n in SHAPES)
         for rounded in (False, True)
     ]
     return Floor(frames, *rates)
