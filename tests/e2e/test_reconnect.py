@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from emotion2vec_client import (
     StreamFrames,
     UnavailableError,
     UtteranceEnd,
+    connection,
 )
 
 from tests.e2e.conftest import RunningServer, start_server
@@ -136,6 +140,55 @@ def test_a_stream_outlives_the_limit_on_its_length(
         finals = assert_whole(listen(client, chunks(speech, lambda _: None)), speech)
     assert len(finals) > 1
     assert {final.ended_by for final in finals} == {UtteranceEnd.STREAM, UtteranceEnd.AUDIO}
+
+
+class Network:
+    """Between a client and a server. When it goes dark, what is under way arrives nowhere, and
+    nobody is told; new connections find another way."""
+
+    def __init__(self, address: str) -> None:
+        host, _, port = address.rpartition(":")
+        self._server = (host, int(port))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self._dark: list[threading.Event] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def go_dark(self) -> None:
+        for connection in self._dark:
+            connection.set()
+
+    def _accept(self) -> None:
+        while True:
+            near, _ = self._listener.accept()
+            far = socket.create_connection(self._server)
+            is_dark = threading.Event()
+            self._dark.append(is_dark)
+            for source, target in ((near, far), (far, near)):
+                threading.Thread(
+                    target=self._carry, args=(source, target, is_dark), daemon=True
+                ).start()
+
+    @staticmethod
+    def _carry(source: socket.socket, target: socket.socket, is_dark: threading.Event) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if not is_dark.is_set():
+                    target.sendall(data)
+
+
+def test_a_network_that_goes_dark_is_noticed(
+    start: Callable[..., RunningServer], speech: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_PING_AFTER_MS", 2000)
+    monkeypatch.setattr(connection, "_PING_ANSWER_MS", 1000)
+    network = Network(start(*QUIET).address)
+    source = chunks(speech, lambda number: network.go_dark() if number == 20 else None)
+    began = time.monotonic()
+    with Client(network.address, retry=PATIENT) as client:
+        assert_whole(listen(client, source), speech)
+    # Without pings the system gives up after minutes.
+    assert time.monotonic() - began < 45
 
 
 def test_without_it_a_lost_server_ends_the_stream(speech: Any) -> None:

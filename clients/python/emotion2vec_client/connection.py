@@ -24,6 +24,9 @@ DEFAULT_TIMEOUT = 60.0
 _MAX_REPLY_BYTES = 256 * 2**20
 # gRPC's own (2 minutes) leaves a client deaf long after its server is back.
 _MAX_RECONNECT_MS = 5_000
+# The server takes a ping each 10 s from whoever waits for an answer.
+_PING_AFTER_MS = 20_000
+_PING_ANSWER_MS = 10_000
 _LOOPBACK = ("127.", "localhost", "[::1]", "unix:", "ipv4:127.", "ipv6:[::1]")
 # gRPC's own way is to send everything to the first of several addresses.
 _ALL_ADDRESSES = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
@@ -68,6 +71,11 @@ class Connection:
             ("grpc.max_receive_message_length", _MAX_REPLY_BYTES),
             ("grpc.max_reconnect_backoff_ms", _MAX_RECONNECT_MS),
             ("grpc.enable_http_proxy", int(proxied)),
+            # Else a network that goes dark is noticed when the system gives up, after minutes.
+            ("grpc.keepalive_time_ms", _PING_AFTER_MS),
+            ("grpc.keepalive_timeout_ms", _PING_ANSWER_MS),
+            ("grpc.http2.ping_timeout_ms", _PING_ANSWER_MS),
+            ("grpc.http2.max_pings_without_data", 0),
         ]
         # The two addresses of localhost, of IPv4 and of IPv6, are one server, which often listens
         # on one of them only: a failure shall be told of that one, not that the other refuses.

@@ -27,6 +27,7 @@ _REFLECTION_SECONDS = 10.0
 _STREAMS_OF_A_CONNECTION = 2048
 _PING_AFTER_MS = 60_000
 _PING_ANSWER_MS = 20_000
+_PINGS_APART_MS = 10_000
 _IDLE_MS = 120_000
 
 
@@ -136,6 +137,9 @@ def _options(limits: ServerLimits) -> Sequence[tuple[str, int]]:
         ("grpc.http2.bdp_probe", 0),
         ("grpc.keepalive_time_ms", _PING_AFTER_MS),
         ("grpc.keepalive_timeout_ms", _PING_ANSWER_MS),
+        ("grpc.http2.ping_timeout_ms", _PING_ANSWER_MS),
+        # By default who waits five minutes for an answer may ping twice, and is cut off then.
+        ("grpc.http2.min_ping_interval_without_data_ms", _PINGS_APART_MS),
         ("grpc.max_connection_idle_ms", _IDLE_MS),
         ("grpc.max_connection_age_ms", round(1000 * limits.max_connection_seconds)),
         ("grpc.max_connection_age_grace_ms", round(1000 * limits.max_call_seconds) + _IDLE_MS),
