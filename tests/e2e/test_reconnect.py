@@ -155,8 +155,8 @@ class Network:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def go_dark(self) -> None:
-        for connection in self._dark:
-            connection.set()
+        for is_dark in self._dark:
+            is_dark.set()
 
     def _accept(self) -> None:
         while True:
