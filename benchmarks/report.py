@@ -28,9 +28,10 @@ from benchmarks.streams_report import streams_section
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What one run measured; None for a section that did not run."""
+    """What was measured; None for a section that did not run."""
 
-    machine: Machine
+    machines: dict[str, Machine]
+    """Where and when, by section."""
     short: bool
     seed: int
     load: Load | None = None
@@ -75,11 +76,22 @@ def write(results: Results, directory: Path) -> Path:
 
 
 def _head(results: Results) -> str:
-    machine = results.machine
-    form = "short form" if results.short else "full form"
-    return f"""# Benchmarks
-
-{machine.date}, {form}, seed {results.seed}.
-{machine.summary}
-Load average before the run: {machine.busy:.2f}. All processes share these cores, the load
-generator's too, so ratios within one table say more than its absolute figures."""
+    form = "Short form" if results.short else "Full form"
+    places = dict.fromkeys(machine.summary for machine in results.machines.values())
+    runs: dict[tuple[str, str], list[str]] = {}
+    for section, machine in results.machines.items():
+        runs.setdefault((machine.date, f"{machine.busy:.2f}"), []).append(section)
+    rows = [f"| {', '.join(names)} | {date} | {busy} |" for (date, busy), names in runs.items()]
+    return "\n".join(
+        (
+            "# Benchmarks",
+            "",
+            f"{form}, seed {results.seed}. All processes share the cores, the load generator's "
+            "too, so ratios within one table say more than its absolute figures.",
+            *(f"\n{place}" for place in places),
+            "",
+            "| sections | begun | load average before |",
+            "| --- | --- | ---: |",
+            *rows,
+        )
+    )
