@@ -75,16 +75,19 @@ class Reader:
     """Reads one stream until the caller has sent all, or `end` is called."""
 
     def __init__(self, inbox: Inbox, decoding: Decoding, limits: StreamLimits) -> None:
-        """To be made within the event loop that runs it."""
         self._inbox = inbox
         self._decoding = decoding
         self._limits = limits
-        self._stop: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        self._ending: Ending | None = None
+        self._waiting: asyncio.Timeout | None = None
+        """For the caller's next request."""
 
     def end(self, ending: Ending) -> None:
         """Reads no further request. Without effect once the stream has ended."""
-        if not self._stop.done():
-            self._stop.set_result(ending)
+        if self._ending is None:
+            self._ending = ending
+            if self._waiting is not None and not self._waiting.expired():
+                self._waiting.reschedule(asyncio.get_running_loop().time())
 
     async def read(self, requests: AsyncIterator[Request]) -> Ending:
         """Fills the inbox, closes it, and tells how the stream ended.
@@ -111,25 +114,24 @@ class Reader:
 
     async def _next(self, requests: AsyncIterator[Request]) -> Request | Ending:
         """The next request, or how the stream ends. Only waiting for the caller counts as idle."""
-        if self._stop.done():  # However much more has come.
-            return self._stop.result()
-        arrival = asyncio.create_task(_next_of(requests))
-        ending = self._stop
+        if self._ending is not None:  # However much more has come.
+            return self._ending
         try:
-            await asyncio.wait(
-                (arrival, ending), timeout=self._limits.idle, return_when=asyncio.FIRST_COMPLETED
-            )
-            if arrival.done():
-                return arrival.result()
-            return ending.result() if ending.done() else Ending.IDLE
+            async with asyncio.timeout(self._limits.idle) as waiting:
+                self._waiting = waiting
+                return await anext(requests, Ending.HALF_CLOSED)
+        except TimeoutError:
+            if not waiting.expired():
+                raise
+            return self._ending or Ending.IDLE
         finally:
-            arrival.cancel()
+            self._waiting = None
 
     async def _decode(self, data: bytes) -> None:
         async with aclosing(self._decoding.feed(data)) as pieces:
             async for samples in pieces:
                 await self._inbox.put(samples)
-                if self._stop.done():
+                if self._ending is not None:
                     return
 
     async def _flush(self, ending: Ending) -> None:
@@ -140,7 +142,3 @@ class Reader:
             # Half a sample is the caller's mistake only where the caller chose the end.
             if ending is Ending.HALF_CLOSED:
                 raise
-
-
-async def _next_of(requests: AsyncIterator[Request]) -> Request | Ending:
-    return await anext(requests, Ending.HALF_CLOSED)
