@@ -138,7 +138,7 @@ def _options(limits: ServerLimits) -> Sequence[tuple[str, int]]:
         ("grpc.keepalive_time_ms", _PING_AFTER_MS),
         ("grpc.keepalive_timeout_ms", _PING_ANSWER_MS),
         ("grpc.http2.ping_timeout_ms", _PING_ANSWER_MS),
-        # By default who waits five minutes for an answer may ping twice, and is cut off then.
+        # By default one in five minutes is allowed: our client would be cut off in the second.
         ("grpc.http2.min_ping_interval_without_data_ms", _PINGS_APART_MS),
         ("grpc.max_connection_idle_ms", _IDLE_MS),
         ("grpc.max_connection_age_ms", round(1000 * limits.max_connection_seconds)),

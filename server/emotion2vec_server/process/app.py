@@ -156,7 +156,9 @@ class Server:
     async def _drain(self, end: float) -> None:
         """Returns when no call is under way, or at `end` of the monotonic clock."""
         await self._health.drain()
-        await self._calls.quiet(_QUIET_SECONDS, _MOST_QUIET_SECONDS)
+        # Most of the time is for the work that is under way.
+        most = min(_MOST_QUIET_SECONDS, _left(end) / 4)
+        await self._calls.quiet(_QUIET_SECONDS, most)
         try:
             stopping = asyncio.create_task(self._grpc.stop(_left(end)))
             if self._http is not None:

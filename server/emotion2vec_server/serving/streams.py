@@ -112,8 +112,7 @@ class Streams:
             max_streams: at once.
             max_state_bytes: of all of them.
             low_confidence: below it there is a warning.
-            detector: makes a stream's detector of speech, which takes long to judge; None leaves
-                it at the energy gate.
+            detector: makes a stream's detector of speech; None leaves it at the energy gate.
         """
         self._catalog = catalog
         self._uploads = uploads
@@ -205,15 +204,13 @@ class Streams:
         write: Callable[[M], Awaitable[None]],
     ) -> None:
         source, decoding = self._decoding(opened.audio)
-        detector = None if self._detector is None else self._detector()
         session = Session(
             opened.model,
             decoding,
             opened.stream_options,
             self._limits,
             caller=caller.name,
-            detector=detector,
-            executor=None if detector is None else self._executor,
+            detector=self._new_detector(opened),
         )
         self._open.add(session)
         _log.debug("stream opened", extra=_log_fields(opened, caller))
@@ -237,6 +234,11 @@ class Streams:
         finally:
             self._open.remove(session)
             _log.debug("stream ended", extra=_log_fields(opened, caller))
+
+    def _new_detector(self, opened: OpenStream) -> Detector | None:
+        if self._detector is None or not opened.stream_options.voice_activity:
+            return None
+        return self._detector()
 
     def _decoding(self, audio: AudioSpec) -> tuple[Source, Decoding]:
         """How to decode a stream, and what will be known of its audio."""
@@ -287,7 +289,7 @@ class Streams:
             opened.options,
             model.manifest,
             samples=final.samples,
-            warnings=_doubts(source, final),
+            warnings=_doubts(source, final, knows_words=self._detector is not None),
             low_confidence=self._low_confidence,
             start_seconds=final.start_sample / _rate(opened),
         )
@@ -321,12 +323,15 @@ async def _behind_the_config(
             yield request
 
 
-def _doubts(source: Source, final: Final) -> Iterator[RecognitionWarning]:
-    level = Level(final.samples)
-    heard_speech = final.heard_speech is not False
+def _doubts(source: Source, final: Final, *, knows_words: bool) -> Iterator[RecognitionWarning]:
+    level, heard_speech = Level(final.samples), final.heard_speech
+    silent = mostly_silent(final.samples) if heard_speech is not False or knows_words else None
+    if knows_words and heard_speech is False and silent is None:
+        # A sob is no speech to a detector of words, but it is what a result is about.
+        heard_speech = True
     yield from about_source(source)
-    yield from about_level(level, mostly_silent(final.samples) if heard_speech else None)
-    yield from about_speech(final.heard_speech, level)
+    yield from about_level(level, silent if heard_speech is not False else None)
+    yield from about_speech(heard_speech, level)
 
 
 def _rate(opened: OpenStream) -> int:

@@ -30,7 +30,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
@@ -81,7 +80,6 @@ class Session:
         *,
         caller: str = "",
         detector: Detector | None = None,
-        executor: Executor | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """To be made within the event loop that runs it.
@@ -93,7 +91,6 @@ class Session:
             limits: what the stream may cost.
             caller: whom the batcher shares its time between.
             detector: of speech; None is the energy gate.
-            executor: where to listen with a detector that takes long; None does so in the loop.
             clock: seconds, for turnarounds.
         """
         manifest, framing = model.manifest, options.framing
@@ -103,7 +100,6 @@ class Session:
         self._options = options
         self._limits = limits
         self._caller = caller
-        self._executor = executor
         self._clock = clock
         most = round(limits.utterance * manifest.sample_rate)
         self._longest = most if options.ends is None else min(most, options.ends.longest)
@@ -124,7 +120,7 @@ class Session:
     def drain(self, grace: float) -> None:
         """The server shuts down: ends the stream with its utterance, at most `grace` seconds on."""
         self._is_draining = True
-        is_between = self._utterance.length == 0 and self._inbox.is_empty
+        is_between = self._is_between and self._inbox.is_empty
         asyncio.get_running_loop().call_later(
             0.0 if is_between else grace, self._reader.end, Ending.DRAINED
         )
@@ -145,11 +141,11 @@ class Session:
                 if isinstance(item, Mark):
                     async for event in self._conclude(Closing.END_UTTERANCE):
                         yield event
-                    if self._is_draining:
-                        self._reader.end(Ending.DRAINED)
                 else:
                     async for event in self._hear(item):
                         yield event
+                if self._is_draining and self._is_between:
+                    self._reader.end(Ending.DRAINED)
             ending = await reading
             async for event in self._conclude(ending.value):
                 yield event
@@ -162,16 +158,21 @@ class Session:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    @property
+    def _is_between(self) -> bool:
+        """Whether no utterance is under way."""
+        return not self._utterance.length or self._utterance.awaits_speech
+
     async def _hear(self, samples: Float32) -> AsyncIterator[Event]:
         while len(samples):
             room = self._longest - self._utterance.length
             if (until_end := self._utterance.until_end) is not None:
                 room = min(room, until_end)
             piece, samples = samples[:room], samples[room:]
-            async for event in self._score(await self._listen(piece)):
+            async for event in self._score(self._utterance.hear(piece)):
                 yield event
-            if self._utterance.until_end == 0 and self._utterance.awaits_speech:
-                async for event in self._score(await self._without_lead()):
+            if self._utterance.is_lead_full:
+                async for event in self._score(self._without_lead()):
                     yield event
             elif self._utterance.until_end == 0:
                 async for event in self._conclude(Closing.SILENCE):
@@ -180,7 +181,7 @@ class Session:
                 async for event in self._conclude(Closing.TOO_LONG):
                     yield event
 
-    async def _without_lead(self) -> Update:
+    def _without_lead(self) -> Update:
         """Nobody has spoken yet: of what has come the end is kept, and heard again: beside less
         noise it may be speech."""
         utterance, ends = self._utterance, self._options.ends
@@ -188,13 +189,7 @@ class Session:
         kept = utterance.samples[-ends.pre_roll :]
         start = utterance.start_sample + utterance.length - len(kept)
         self._utterance = self._begin_utterance(utterance.index, start)
-        return await self._listen(kept)
-
-    async def _listen(self, samples: Float32) -> Update:
-        hear = self._utterance.hear
-        if self._executor is None:
-            return hear(samples)
-        return await asyncio.get_running_loop().run_in_executor(self._executor, hear, samples)
+        return self._utterance.hear(kept)
 
     async def _score(self, heard: Update) -> AsyncIterator[Event]:
         utterance = self._utterance
@@ -213,7 +208,7 @@ class Session:
     async def _conclude(self, closing: Closing) -> AsyncIterator[Event]:
         """Closes the utterance, if there is one, and begins the next."""
         utterance = self._utterance
-        if not utterance.length or utterance.awaits_speech:
+        if self._is_between:
             return
         has_frames = self._options.framing.frames(utterance.length) > 0
         if has_frames and not self._options.streamed_final:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from emotion2vec_runtime.arrays import Float32
-from emotion2vec_runtime.audio.voice import Change, VoiceActivity
+from emotion2vec_runtime.audio.voice import FRAME, HANGOVER, Change, VoiceActivity
 from numpy.typing import NDArray
 
 from emotion2vec_server.streaming.alerts import AlertRule, Alerts, Span
@@ -128,14 +128,21 @@ class Utterance:
         return self._awaits_speech
 
     @property
+    def is_lead_full(self) -> bool:
+        """Whether it still awaits speech, and holds as much as it may until then."""
+        ends = self._options.ends
+        return self._awaits_speech and ends is not None and self.length >= ends.most_lead
+
+    @property
     def until_end(self) -> int | None:
-        """Samples until silence may have ended it, at the earliest; 0 where it has. None where only
-        the caller ends it."""
+        """Samples that may be heard before it is asked again: until silence may have ended it, at
+        the earliest; 0 where it has. None where only the caller ends it."""
         ends, voice = self._options.ends, self._voice
         if ends is None or voice is None:
             return None
         if self._awaits_speech:
-            return ends.most_lead - self.length
+            # A short sound must not begin and end within one piece.
+            return min(ends.most_lead - self.length, HANGOVER * FRAME)
         return voice.lasts if voice.quiet is None else max(0, ends.silence - voice.quiet)
 
     def stretch(self, hop: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -11,16 +11,19 @@ import numpy as np
 import pytest
 from emotion2vec_runtime.arrays import Float32
 from emotion2vec_runtime.errors import InvalidRequestError
+from emotion2vec_server.streaming.decoding import RawDecoding
 from emotion2vec_server.streaming.ends import ends_of
 from emotion2vec_server.streaming.events import Closing, Event, Final, Frames, Speech
 from emotion2vec_server.streaming.reader import EndUtterance, KeepAlive, Request
-from hypothesis import given, settings
+from emotion2vec_server.streaming.session import Session
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.server.streaming.live import (
     LIMITS,
     OPTIONS,
     FakeModel,
+    FloatDecoder,
     frame_count,
     listen,
     make_session,
@@ -119,6 +122,43 @@ def test_cuts_between_messages_change_nothing(cuts: list[int]) -> None:
     whole, cut = heard([data]), heard(pieces)
     assert spans(cut) == spans(whole)
     assert only(Speech, cut) == only(Speech, whole)
+
+
+class InBlocks(RawDecoding):
+    """Gives samples in blocks of a size of its own, as a container's decoder does."""
+
+    def __init__(self, block: int) -> None:
+        super().__init__(FloatDecoder)
+        self._block = block
+
+    async def feed(self, data: bytes) -> AsyncGenerator[Float32, None]:
+        samples = np.frombuffer(data, np.float32)
+        for begin in range(0, len(samples), self._block):
+            yield samples[begin : begin + self._block]
+
+    async def finish(self) -> AsyncGenerator[Float32, None]:
+        yield np.empty(0, np.float32)
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(st.tuples(st.floats(0.06, 0.4), st.floats(0.1, 1.2)), min_size=1, max_size=5),
+    st.integers(300, 40_000),
+)
+@example([(0.11, 1.0)], 40_000)
+def test_how_a_decoder_cuts_changes_nothing(sounds: list[tuple[float, float]], block: int) -> None:
+    """Also not where a short sound begins and ends within one block."""
+    sent = audio(*(part for sound, pause in sounds for part in ((sound, 0.1), (pause, 0.0))))
+
+    async def run(size: int) -> list[Event]:
+        ends = ends_of(RATE, LIMITS.utterance, 0.5, 15.0)
+        options = replace(OPTIONS, voice_activity=True, ends=ends)
+        session = Session(FakeModel(), InBlocks(size), options, LIMITS)
+        return await listen(session, [sent.tobytes()])
+
+    whole, cut = asyncio.run(run(block)), asyncio.run(run(160))
+    assert spans(whole) == spans(cut)
+    assert only(Speech, whole) == only(Speech, cut)
 
 
 def test_nobody_who_speaks_is_no_utterance() -> None:

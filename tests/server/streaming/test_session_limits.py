@@ -4,10 +4,12 @@ import asyncio
 from contextlib import aclosing
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from emotion2vec_runtime.errors import InferenceError, InvalidRequestError
 from emotion2vec_server.errors import OverloadedError, UnavailableError
 from emotion2vec_server.streaming.decoding import RawDecoding
+from emotion2vec_server.streaming.ends import ends_of
 from emotion2vec_server.streaming.events import (
     Closing,
     Final,
@@ -15,6 +17,7 @@ from emotion2vec_server.streaming.events import (
     HopChanged,
 )
 from emotion2vec_server.streaming.session import Session
+from emotion2vec_server.streaming.utterance import StreamOptions
 
 from tests.server.streaming.live import (
     LIMITS,
@@ -295,6 +298,38 @@ async def test_draining_between_utterances_ends_at_once() -> None:
     session.drain(grace=60.0)
     with pytest.raises(UnavailableError):
         await listener.task
+
+
+def with_ends() -> StreamOptions:
+    ends = ends_of(16_000, LIMITS.utterance, 0.5, None)
+    return replace(OPTIONS, voice_activity=True, ends=ends)
+
+
+async def test_draining_waits_for_nobody_who_does_not_speak() -> None:
+    caller = Caller()
+    session = make_session(FakeModel(), with_ends())
+    listener = Listener(session, caller.requests())
+    caller.send(np.zeros(8000, np.float32).tobytes())
+    await settle()
+    session.drain(grace=60.0)
+    with pytest.raises(UnavailableError):
+        await asyncio.wait_for(listener.task, 30)
+
+
+async def test_draining_ends_a_stream_with_the_silence_that_ends_its_utterance() -> None:
+    caller, random = Caller(), np.random.default_rng(0)
+    session = make_session(FakeModel(), with_ends())
+    listener = Listener(session, caller.requests())
+    caller.send((0.1 * random.standard_normal(16_000)).astype(np.float32).tobytes())
+    await settle()
+    session.drain(grace=60.0)
+    await settle()
+    assert not listener.task.done()
+    caller.send(np.zeros(16_000, np.float32).tobytes())
+    with pytest.raises(UnavailableError):
+        await asyncio.wait_for(listener.task, 30)
+    (final,) = only(Final, listener.events)
+    assert final.closing is Closing.SILENCE
 
 
 async def test_draining_closes_an_utterance_that_goes_on_too_long() -> None:
