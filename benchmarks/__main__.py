@@ -47,11 +47,12 @@ def main() -> int:
     print(f"logs of all servers: {logs}", file=sys.stderr)
     # The sections that are not measured stay in the report as they are.
     held = report.read(options.output) if options.only else None
-    results = held or report.Results(machines={}, short=options.short, seed=options.seed)
+    results = held or report.Results(runs={})
+    run = report.Run(here, options.short, options.seed)
     for name, measure in _sections(options, logs, threads).items():
         if name in wanted:
-            machines = {**results.machines, name: here}
-            results = replace(results, machines=machines, **{name: measure()})
+            runs = {**results.runs, name: run}
+            results = replace(results, runs=runs, **{name: measure()})
             # After each, so that a run which is stopped leaves what it has.
             path = report.write(results, options.output)
     print(path)

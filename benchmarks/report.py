@@ -27,13 +27,20 @@ from benchmarks.streams_report import streams_section
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """How a section was measured."""
+
+    machine: Machine
+    short: bool
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
     """What was measured; None for a section that did not run."""
 
-    machines: dict[str, Machine]
-    """Where and when, by section."""
-    short: bool
-    seed: int
+    runs: dict[str, Run]
+    """By section."""
     load: Load | None = None
     peers: Comparison | None = None
     latency: Latency | None = None
@@ -76,22 +83,24 @@ def write(results: Results, directory: Path) -> Path:
 
 
 def _head(results: Results) -> str:
-    form = "Short form" if results.short else "Full form"
-    places = dict.fromkeys(machine.summary for machine in results.machines.values())
-    runs: dict[tuple[str, str], list[str]] = {}
-    for section, machine in results.machines.items():
-        runs.setdefault((machine.date, f"{machine.busy:.2f}"), []).append(section)
-    rows = [f"| {', '.join(names)} | {date} | {busy} |" for (date, busy), names in runs.items()]
+    machines = list(dict.fromkeys(run.machine.summary for run in results.runs.values()))
+    sections: dict[str, list[str]] = {}
+    for name, run in results.runs.items():
+        here, form = run.machine, "short" if run.short else "full"
+        place = machines.index(here.summary) + 1
+        how = f"{form} | {run.seed} | {here.date} | {here.busy:.2f} | {place} |"
+        sections.setdefault(how, []).append(name)
     return "\n".join(
         (
             "# Benchmarks",
             "",
-            f"{form}, seed {results.seed}. All processes share the cores, the load generator's "
-            "too, so ratios within one table say more than its absolute figures.",
-            *(f"\n{place}" for place in places),
+            "All processes share the cores, the load generator's too, so ratios within one table "
+            "say more than its absolute figures.",
             "",
-            "| sections | begun | load average before |",
-            "| --- | --- | ---: |",
-            *rows,
+            *(f"{number}. {machine}" for number, machine in enumerate(machines, 1)),
+            "",
+            "| sections | form | seed | begun | load average before | machine |",
+            "| --- | --- | ---: | --- | ---: | ---: |",
+            *(f"| {', '.join(names)} | {how}" for how, names in sections.items()),
         )
     )

@@ -79,7 +79,12 @@ def backgrounds(count: int) -> Iterator[tuple[str, Floats]]:
     hum = np.sum([np.sin(2 * np.pi * 50 * k * seconds) / k for k in (1, 2, 3, 5)], axis=0)
     traffic = pink * (1 + 0.5 * np.sin(2 * np.pi * 0.15 * seconds))
     yield "digital silence", np.zeros(count, np.float32)
-    for name, noise in (("white", white), ("pink", pink), ("hum", hum), ("traffic", traffic)):
+    for name, noise in (
+        ("white", white),
+        ("pink", pink),
+        ("hum", hum),
+        ("swelling traffic", traffic),
+    ):
         for snr in (30, 20, 10, 5):
             level = 10 ** ((-26 - snr) / 20)
             yield f"{name}, {snr} dB SNR", (noise / noise.std() * level).astype(np.float32)

@@ -54,6 +54,7 @@ class Stepped:
     """A model of whole clips that runs them in steps; several clips go side by side."""
 
     provider = "cpu"
+    cards = 1
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ from benchmarks.latency import REFERENCE, Call, Cost, Latency, Start
 from benchmarks.load import Load, Loop, Overload
 from benchmarks.loadgen import Outcome
 from benchmarks.markdown import table
-from benchmarks.report import Results
+from benchmarks.report import Results, Run
 from benchmarks.speech import Mix
 
 CELL = Cell(
@@ -219,21 +219,21 @@ def test_every_row_has_the_columns_of_its_header() -> None:
 
 def test_the_whole_is_written(tmp_path: Path) -> None:
     here = machine.describe()
-    results = Results({"load": here}, True, 3, LOAD, COMPARISON, latency(), [FIDELITY])
+    results = Results({"load": Run(here, True, 3)}, LOAD, COMPARISON, latency(), [FIDELITY])
     page = report.write(results, tmp_path).read_text(encoding="utf-8")
     for name in ("load.png", "peers.png", "latency.png"):
         assert f"]({name})" in page
         assert (tmp_path / name).stat().st_size > 10_000
     assert here.date in page
     assert here.summary in page
-    assert "seed 3" in page
+    assert "| load | short | 3 |" in page
     raw = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert raw["fidelity"][0]["rounded"]["int8"]["kept"] == 2
     assert raw["peers"]["turns"][0]["cell"]["latency"]["p50"] == 0.010
 
 
 def test_sections_that_did_not_run_are_left_out(tmp_path: Path) -> None:
-    page = report.write(Results({}, True, 0), tmp_path).read_text(encoding="utf-8")
+    page = report.write(Results({}), tmp_path).read_text(encoding="utf-8")
     assert "## " not in page
 
 

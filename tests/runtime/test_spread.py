@@ -117,6 +117,28 @@ def test_a_card_that_fails_costs_no_batch_and_draws_none() -> None:
     assert broken.batches > 1
 
 
+def test_batches_that_come_one_by_one_go_to_all_cards() -> None:
+    """So that a warm-up warms each."""
+    cards = [Faulty() for _ in range(4)]
+    for card in cards:
+        card.is_broken = False
+    spread = Spread(cards, 8)
+    for _ in range(8):
+        spread.run(CLIP, LENGTHS)
+    assert [card.batches for card in cards] == [2, 2, 2, 2]
+
+
+def test_a_batch_that_no_card_can_run_makes_none_of_them_rest() -> None:
+    lost, sound = Faulty(), Faulty()
+    spread = Spread([lost, sound], 2)
+    with pytest.raises(InferenceError):
+        spread.run(CLIP, LENGTHS)
+    sound.is_broken = False
+    for _ in range(20):
+        spread.run(CLIP, LENGTHS)
+    assert lost.batches <= 2
+
+
 def test_what_no_card_can_run_has_failed() -> None:
     cards = [Faulty(), Faulty()]
     spread = Spread(cards, 2)

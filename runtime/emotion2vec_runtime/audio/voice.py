@@ -81,8 +81,8 @@ class NoiseFloor:
 
 
 class Detector(Protocol):
-    """Judges the frames of one stream, each once and in order. What it has learned of the stream
-    outlives an utterance."""
+    """Judges the frames of one stream in order. What it has learned of the stream outlives an
+    utterance; of one that waits for speech the end may be heard again (`begin`, `push`)."""
 
     def begin(self) -> None:
         """A new utterance begins: samples that are not judged yet are forgotten."""

@@ -36,6 +36,11 @@ class Backend(Protocol):
     @property
     def precision(self) -> str: ...
 
+    @property
+    def cards(self) -> int:
+        """On how many it runs; 1 also where there are none."""
+        ...
+
     def run(self, waveforms: Float32, lengths: Int64, *, frame_embeddings: bool = False) -> Outputs:
         """Runs one batch.
 

@@ -140,6 +140,10 @@ class OnnxRuntimeBackend:
     def precision(self) -> str:
         return self._precision
 
+    @property
+    def cards(self) -> int:
+        return 1
+
     def run(self, waveforms: Float32, lengths: Int64, *, frame_embeddings: bool = False) -> Outputs:
         """See `Backend.run`."""
         names = self._graph.outputs if frame_embeddings else self._pooled

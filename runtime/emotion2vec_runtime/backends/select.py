@@ -101,8 +101,8 @@ def _on_cards(
     used = cards[:instances]
     if len(used) < len(cards):
         _log.warning(
-            f"{len(cards) - len(used)} of {len(cards)} cards are idle: with {2 * len(cards)} "
-            "instances all of them work"
+            f"{len(cards) - len(used)} of {len(cards)} cards are idle: with {len(cards)} instances "
+            "or more all of them work"
         )
     _log.info("cards", extra={"cards": ", ".join(card.name for card in used)})
     backends = []

@@ -17,8 +17,9 @@ _log = logging.getLogger(__name__)
 
 
 class Spread:
-    """Gives each batch to the backend that runs the fewest; where it fails there, to another one,
-    and lets that card rest. All have the same provider and precision."""
+    """Gives each batch to the card that runs the fewest, and of those to the one that has begun the
+    fewest. A card that fails on what another one can run rests for a while. All have the same
+    provider and precision."""
 
     def __init__(
         self,
@@ -31,6 +32,7 @@ class Spread:
         self._first = backends[0]
         self._backends = backends
         self._running = [0] * len(backends)
+        self._begun = [0] * len(backends)
         self._rests_until = [clock()] * len(backends)
         self._clock = clock
         self._change = threading.Lock()
@@ -44,40 +46,49 @@ class Spread:
     def precision(self) -> str:
         return self._first.precision
 
+    @property
+    def cards(self) -> int:
+        return len(self._backends)
+
     def run(self, waveforms: Float32, lengths: Int64, *, frame_embeddings: bool = False) -> Outputs:
         """See `Backend.run`. What no card can run has failed."""
-        tried: set[int] = set()
+        failed: dict[int, InferenceError] = {}
         with self._instances:
             while True:
-                number = self._begin(tried)
-                tried.add(number)
+                number = self._begin(failed)
                 try:
-                    return self._backends[number].run(
+                    outputs = self._backends[number].run(
                         waveforms, lengths, frame_embeddings=frame_embeddings
                     )
                 except InferenceError as error:
-                    self._rest(number, error)
-                    if len(tried) == len(self._backends):
+                    failed[number] = error
+                    if len(failed) == len(self._backends):
                         raise
+                else:
+                    for other, why in failed.items():
+                        self._rest(other, why)
+                    return outputs
                 finally:
                     with self._change:
                         self._running[number] -= 1
 
-    def _begin(self, tried: Collection[int]) -> int:
+    def _begin(self, failed: Collection[int]) -> int:
         with self._change:
             now = self._clock()
 
-            def order(number: int) -> tuple[bool, bool, int]:
-                is_resting = self._rests_until[number] > now
-                return number in tried, is_resting, self._running[number]
+            def order(number: int) -> tuple[bool, float, int, int]:
+                rests_until = max(now, self._rests_until[number])
+                return number in failed, rests_until, self._running[number], self._begun[number]
 
             number = min(range(len(self._backends)), key=order)
             self._running[number] += 1
+            self._begun[number] += 1
             return number
 
     def _rest(self, number: int, error: InferenceError) -> None:
         with self._change:
             self._rests_until[number] = self._clock() + _REST_SECONDS
         _log.warning(
-            f"card {number} failed, and rests for {_REST_SECONDS:g} s while others work: {error}"
+            f"card {number} failed on what another one could run, and rests for "
+            f"{_REST_SECONDS:g} s: {error}"
         )

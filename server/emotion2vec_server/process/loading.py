@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,12 +114,12 @@ def _load(
         backend.precision,
         provider,
         has_steps=steps is not None,
-        instances=instances,
+        instances=math.ceil(instances / backend.cards),
         settings=settings,
     )
     batcher = Batcher(
         WorkRunner(runner, steps),
-        _warm_up(runner, provider, limits, manifest),
+        _warm_up(runner, provider, limits, manifest, backend.cards),
         limits,
         instances=instances,
         observer=ModelObserver(manifest.name, metrics, on_failing),
@@ -167,9 +168,10 @@ def _limits(settings: Settings, manifest: Manifest) -> BatchLimits:
 
 
 def _warm_up(
-    runner: Runner, provider: Provider, limits: BatchLimits, manifest: Manifest
+    runner: Runner, provider: Provider, limits: BatchLimits, manifest: Manifest, cards: int
 ) -> CostModel:
-    """Runs the model so that the first caller finds it warm, and learns what a batch costs."""
+    """Runs the model so that the first caller finds it warm on each card, and learns what a batch
+    costs."""
 
     def run(rows: int, frames: int) -> ClipOutput:
         samples = np.zeros((frames - 1) * manifest.frame_hop + manifest.frame_field, np.float32)
@@ -177,14 +179,17 @@ def _warm_up(
 
     first, *others = provider.warm_up
     try:
-        _refuse_other_sizes(run(*first), manifest)
+        # Batches that come one by one go to the cards in turn.
+        for _ in range(cards):
+            _refuse_other_sizes(run(*first), manifest)
     except (InferenceError, OutOfMemoryError) as error:
         raise LoadError(
             f"model {manifest.name} fails on a second of silence ({error}); "
             "give it more memory, or export it again"
         ) from error
     for rows, frames in others:
-        run(rows, frames)
+        for _ in range(cards):
+            run(rows, frames)
     return measure(
         run,
         max_batch=limits.max_rows,

@@ -38,7 +38,7 @@ class ModelMemory:
 
     Attributes:
         weights: of its graphs for recordings and for steps of streams.
-        batches: as many of the largest batches as run at once.
+        batches: as many of the largest batches as run at once there.
         place: "host" or "device".
     """
 
@@ -57,7 +57,8 @@ def memory_of(
     instances: int,
     settings: Settings,
 ) -> ModelMemory:
-    """Of a loaded model, whose batches are those that the settings allow."""
+    """Of a loaded model, whose batches are those that the settings allow; so many `instances` of
+    them run at once, on the host or on each card."""
     manifest = bundle.manifest
     kinds = {"onnx", "step"} if has_steps else {"onnx"}
     weights = sum(

@@ -22,7 +22,7 @@ from emotion2vec_server.serving.stream_config import StreamConfig, settle
 
 
 class Backend:
-    precision, runtime = "fp16", "test"
+    precision, cards = "fp16", 1
 
     def __init__(self, provider: str, labels: int = 9, size: int = 128) -> None:
         """By default as wide as the demo model, which is what the manifest is of."""

@@ -73,6 +73,10 @@ class TensorRtBackend:
     def precision(self) -> str:
         return self._precision
 
+    @property
+    def cards(self) -> int:
+        return 1
+
     def run(self, waveforms: Float32, lengths: Int64, *, frame_embeddings: bool = False) -> Outputs:
         """See `Backend.run`. A batch of more rows than the engine takes runs in parts."""
         rows = most_rows(self._profiles, waveforms.shape[1])
