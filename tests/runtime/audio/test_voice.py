@@ -6,12 +6,14 @@ from emotion2vec_runtime.audio.voice import (
     FRAME,
     HANGOVER,
     MEMORY,
+    MOSTLY,
     ONSET,
     QUIETEST,
     Change,
     NoiseFloor,
     VoiceActivity,
     levels,
+    mostly_silent,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -157,3 +159,29 @@ def test_levels_in_dbfs() -> None:
     measured = levels(np.concatenate([tone, 0 * tone, 0.1 * tone]))
     np.testing.assert_allclose(measured, [-3.01, -100.0, -23.01], atol=0.02)
     assert ONSET < HANGOVER
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    parts=st.lists(
+        st.tuples(st.integers(1, 120), st.sampled_from([-100, -70, -62, -55, -48, -40, -30, -20])),
+        min_size=1,
+        max_size=12,
+    ),
+    jitter=st.floats(0, 8),
+    seed=st.integers(0, 1000),
+)
+def test_whether_most_is_silent_is_what_the_gate_says(
+    parts: list[tuple[int, int]], jitter: float, seed: int
+) -> None:
+    """Though seldom all of it is asked."""
+    random = np.random.default_rng(seed)
+    levels_ = np.concatenate([np.full(count, level) for count, level in parts])
+    levels_ = levels_ + jitter * random.standard_normal(len(levels_))
+    amplitudes = 10 ** (levels_ / 20)
+    samples = np.repeat(amplitudes, FRAME) * np.tile([1, -1], len(levels_) * FRAME // 2)
+    samples = np.clip(samples, -1, 1).astype(np.float32)
+    gate = VoiceActivity()
+    gate.push(samples)
+    assert mostly_silent(samples) == (gate.silent_share if gate.silent_share > MOSTLY else None)
+    assert mostly_silent(samples[:FRAME]) in (None, 1.0)
