@@ -41,7 +41,8 @@ def load_backend(
         precision: what is wished; "auto" takes the provider's best that was found faithful.
         provider: a name in `backends.providers`, or "auto".
         threads: of all batches on the CPU; 0 takes one a core.
-        instances: batches that may run at once, shared out over the cards; 0: see `instances_of`.
+        instances: batches that may run at once, shared out over the cards; 0 takes the provider's
+            number on each.
         longest: samples of the longest clip that will be asked for.
 
     Raises:
@@ -76,28 +77,28 @@ def load_backend(
             )
 
         # Without CUDA's Python package nobody knows what cards there are: it takes the first.
-        return _on_cards(load, cards, instances_of(place, instances)) if cards else load(None, 0)
-
-
-def instances_of(provider: Provider, wished: int) -> int:
-    """Batches that run at once: `wished` unless that is 0; the provider's number on each card; 0 on
-    a CPU, where the caller knows how many cores there are."""
-    return wished or (provider.instances or 0) * max(1, len(_cards()))
+        return _on_cards(load, cards, place, instances) if cards else load(None, 0)
 
 
 def _on_cards(
-    load: Callable[[Device, int], Backend], cards: Sequence[Device], instances: int
+    load: Callable[[Device, int], Backend],
+    cards: Sequence[Device],
+    provider: Provider,
+    instances: int,
 ) -> Backend:
     """The backend on as many cards as there are instances for.
 
     Args:
         load: makes it for a card, where so many batches may run at once.
         cards: those that there are.
-        instances: batches that may run at once, on all of them together.
+        provider: what runs it there.
+        instances: batches that may run at once, on all of them together; 0 takes the provider's
+            number on each.
 
     Raises:
         LoadError: one of them can't load it.
     """
+    instances = instances or (provider.instances or 1) * len(cards)
     used = cards[:instances]
     if len(used) < len(cards):
         _log.warning(
@@ -187,7 +188,7 @@ def _load_engine(bundle: Bundle, artifact: Artifact, engine: Engine, instances: 
                 instances=at_once,
             )
 
-        return _on_cards(load, _cards(), instances_of(provider_named("tensorrt"), instances))
+        return _on_cards(load, _cards(), provider_named("tensorrt"), instances)
 
 
 def _cards() -> list[Device]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from emotion2vec_runtime.backends.providers import Provider, provider_named
-from emotion2vec_runtime.backends.select import instances_of, load_backend
+from emotion2vec_runtime.backends.select import load_backend
 from emotion2vec_runtime.bundle import Bundle, Manifest, load_bundle
 from emotion2vec_runtime.errors import ConfigError, InferenceError, LoadError, OutOfMemoryError
 from emotion2vec_runtime.recognition.live import load_steps
@@ -108,7 +108,8 @@ def _load(
     runner = Runner(backend)
     steps = load_steps(bundle, backend, threads=share.pool)
     limits = _limits(settings, manifest)
-    instances = instances_of(provider, settings.instances) or share.instances
+    of_cards = (provider.instances or 0) * backend.cards
+    instances = settings.instances or of_cards or share.instances
     need = memory_of(
         bundle,
         backend.precision,

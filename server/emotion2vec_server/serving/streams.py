@@ -324,14 +324,12 @@ async def _behind_the_config(
 
 
 def _doubts(source: Source, final: Final, *, knows_words: bool) -> Iterator[RecognitionWarning]:
-    level, heard_speech = Level(final.samples), final.heard_speech
-    silent = mostly_silent(final.samples) if heard_speech is not False or knows_words else None
-    if knows_words and heard_speech is False and silent is None:
-        # A sob is no speech to a detector of words, but it is what a result is about.
-        heard_speech = True
+    level, share = Level(final.samples), mostly_silent(final.samples)
+    # A sob is no speech to a detector of words, but it is what a result is about.
+    is_silent = final.heard_speech is False and not (knows_words and share is None)
     yield from about_source(source)
-    yield from about_level(level, silent if heard_speech is not False else None)
-    yield from about_speech(heard_speech, level)
+    yield from about_level(level, None if is_silent else share)
+    yield from about_speech(not is_silent, level)
 
 
 def _rate(opened: OpenStream) -> int:

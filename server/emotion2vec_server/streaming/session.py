@@ -171,6 +171,8 @@ class Session:
             piece, samples = samples[:room], samples[room:]
             async for event in self._score(self._utterance.hear(piece)):
                 yield event
+            # Where nothing is scored, hearing what was read ahead would hold up the others.
+            await asyncio.sleep(0)
             if self._utterance.is_lead_full:
                 async for event in self._score(self._without_lead()):
                     yield event

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from emotion2vec_runtime.arrays import Float32
+from emotion2vec_runtime.audio.voice import EnergyGate
 from emotion2vec_runtime.errors import InferenceError, InvalidRequestError
 from emotion2vec_server.errors import OverloadedError, UnavailableError
 from emotion2vec_server.streaming.decoding import RawDecoding
@@ -92,6 +95,42 @@ async def test_a_huge_message_does_not_hold_up_others() -> None:
     assert 0 < session._utterance.length + session._inbox._samples < 30 * 2048
     listener.task.cancel()
     await asyncio.wait({listener.task})
+
+
+class Counting(EnergyGate):
+    """A detector that takes long: notes how often others had their turn before each piece."""
+
+    turns = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at: list[int] = []
+
+    def push(self, samples: Float32) -> Sequence[float]:
+        self.at.append(Counting.turns)
+        return super().push(samples)
+
+
+async def test_hearing_what_was_read_ahead_holds_up_nobody() -> None:
+    async def others() -> None:
+        while True:
+            Counting.turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(others())
+    detector = Counting()
+    session = Session(
+        FakeModel(), RawDecoding(FloatDecoder), with_ends(), LIMITS, detector=detector
+    )
+    # All of it is in the inbox before the session hears any.
+    for _ in range(20):
+        await session._inbox.put(np.zeros(2048, np.float32))
+    await listen(session, [])
+    other.cancel()
+    # The end of what waits for speech is heard again at once.
+    assert all(
+        later > earlier for earlier, later in zip(detector.at, detector.at[2:], strict=False)
+    )
 
 
 async def test_the_utterance_buffer_is_all_that_grows() -> None:
